@@ -1,0 +1,239 @@
+//! Time, taken from outside so that tests move it instead of sleeping.
+//!
+//! Two readings. [`Clock::now`] is exact and costs a call into the system's clock (about 24 ns,
+//! more than the rest of a get); waits and deadlines use it. [`Clock::coarse`] is at most about
+//! [`TICK`] old and costs one load; it stamps what every get and put-back stamps, where seconds
+//! and minutes are what counts.
+//!
+//! The coarse reading is kept by a ticker thread that starts with the first reader and ends by
+//! itself once nobody has read for a second, so an idle process has no ticker and no wake-ups.
+//! Without a ticker the coarse reading is the exact one.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// Where a pool takes its time from: the system's monotonic clock, or one that a test moves.
+///
+/// ```
+/// use llm_pool::{Clock, ManualClock};
+/// use std::time::Duration;
+///
+/// let time = ManualClock::new();
+/// let clock: Clock = time.clock();     // goes into a `PoolConfig`
+/// time.advance(Duration::from_secs(60));
+/// # let _ = clock;
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug, Default)]
+enum Source {
+    #[default]
+    System,
+    Manual(Arc<AtomicU64>),
+}
+
+/// A clock that stands still until it is advanced. For tests.
+///
+/// Waits measured by it end when it has been advanced past their deadline, so a test can let a
+/// `get` of 30 s time out at once, from another thread.
+#[derive(Clone, Debug)]
+pub struct ManualClock(Arc<AtomicU64>);
+
+impl ManualClock {
+    /// A clock that stands at an arbitrary moment.
+    #[must_use]
+    pub fn new() -> Self {
+        // Not zero, so that a test may look at the time before its start.
+        Self(Arc::new(AtomicU64::new(nanos(Duration::from_secs(3600)))))
+    }
+
+    /// Moves time forward.
+    pub fn advance(&self, by: Duration) {
+        let moved = |now: u64| Some(now.saturating_add(nanos(by)));
+        // Cannot fail: the closure always answers.
+        let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, moved);
+    }
+
+    /// A [`Clock`] that shows this clock's time.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        Clock(Source::Manual(self.0.clone()))
+    }
+}
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock {
+    /// The system's monotonic clock; the default.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// The exact time.
+    pub(crate) fn now(&self) -> Time {
+        match &self.0 {
+            Source::System => Time::of_system(),
+            Source::Manual(time) => Time(time.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// A time at most about [`TICK`] before now, nearly for free.
+    pub(crate) fn coarse(&self) -> Time {
+        match &self.0 {
+            Source::System => ticker::time(),
+            Source::Manual(_) => self.now(),
+        }
+    }
+
+    /// How long a thread may really sleep before it must look at this clock again, when
+    /// `remaining` is left by this clock. A moved clock gives no signal, so it is polled.
+    pub(crate) fn nap(&self, remaining: Duration) -> Duration {
+        match &self.0 {
+            Source::System => remaining,
+            Source::Manual(_) => Duration::from_millis(1),
+        }
+    }
+
+    /// Whether this is the system's clock, by which background threads can sleep.
+    pub(crate) fn is_system(&self) -> bool {
+        matches!(self.0, Source::System)
+    }
+}
+
+/// A moment, in nanoseconds since an arbitrary start. All sums saturate, so `Duration::MAX`
+/// is simply "never".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Time(u64);
+
+impl Time {
+    /// Never comes.
+    pub(crate) const NEVER: Time = Time(u64::MAX);
+
+    #[cfg(test)]
+    pub(crate) fn from_secs(secs: u64) -> Self {
+        Time(nanos(Duration::from_secs(secs)))
+    }
+
+    pub(crate) fn after(self, duration: Duration) -> Self {
+        Time(self.0.saturating_add(nanos(duration)))
+    }
+
+    /// Zero where `earlier` is later.
+    pub(crate) fn since(self, earlier: Time) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    fn of_system() -> Self {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        // One more than elapsed: the ticker uses 0 for "no reading".
+        Time(nanos(START.elapsed()).saturating_add(1))
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// How old a coarse reading may be, on a machine that is not starved of processor time.
+const TICK: Duration = Duration::from_millis(10);
+
+mod ticker {
+    use super::*;
+
+    /// The last tick; 0 while no ticker runs.
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    /// Set by readers, cleared by the ticker, so that it learns whether it is needed.
+    static WANTED: AtomicBool = AtomicBool::new(false);
+    /// Held to start or end the ticker, never to read. True while one runs.
+    static RUNNING: Mutex<bool> = Mutex::new(false);
+    /// Ticks without a reader after which the ticker ends.
+    const QUIET_TICKS: u32 = 100;
+
+    // Relaxed throughout: a reading guards no other memory, and an older tick is still a tick.
+    #[inline]
+    pub(super) fn time() -> Time {
+        let last = LAST.load(Ordering::Relaxed);
+        if last == 0 {
+            return start();
+        }
+        // Read first: a store on every get would bounce the line between cores.
+        if !WANTED.load(Ordering::Relaxed) {
+            WANTED.store(true, Ordering::Relaxed);
+        }
+        Time(last)
+    }
+
+    #[cold]
+    fn start() -> Time {
+        let now = Time::of_system();
+        let mut running = RUNNING.lock();
+        if !*running {
+            let spawned = thread::Builder::new()
+                .name("llm-pool-ticker".into())
+                .stack_size(64 * 1024)
+                .spawn(tick);
+            // A process out of threads goes on with exact readings.
+            *running = spawned.is_ok();
+            if *running {
+                LAST.store(now.0, Ordering::Relaxed);
+            }
+        }
+        now
+    }
+
+    fn tick() {
+        let mut quiet = 0;
+        loop {
+            thread::sleep(TICK);
+            quiet = if WANTED.swap(false, Ordering::Relaxed) { 0 } else { quiet + 1 };
+            if quiet >= QUIET_TICKS {
+                let mut running = RUNNING.lock();
+                LAST.store(0, Ordering::Relaxed);
+                *running = false;
+                return;
+            }
+            LAST.store(Time::of_system().0, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_duration_is_never() {
+        assert_eq!(Time::from_secs(5).after(Duration::MAX), Time::NEVER);
+    }
+
+    #[test]
+    fn a_coarse_reading_is_close_to_the_exact_one() {
+        let clock = Clock::system();
+        for _ in 0..1000 {
+            let coarse = clock.coarse();
+            let exact = clock.now();
+            // Generous, for a starved machine; an idle one shows 10 ms.
+            assert!(exact.since(coarse) < Duration::from_secs(2));
+        }
+    }
+
+    #[test]
+    fn a_manual_clock_stands_still_until_advanced() {
+        let time = ManualClock::new();
+        let clock = time.clock();
+        let before = clock.now();
+        assert_eq!(clock.coarse(), before);
+        time.advance(Duration::from_secs(7));
+        assert_eq!(clock.now().since(before), Duration::from_secs(7));
+    }
+}

@@ -1,0 +1,54 @@
+//! What can be wrong with a configuration, told all at once.
+
+use std::fmt;
+
+/// Settings that cannot work, each with its name, its value and what would be right.
+///
+/// Nothing is repaired silently and nothing is created: all that is wrong is listed in one error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    config: &'static str,
+    problems: Vec<String>,
+}
+
+impl ConfigError {
+    /// One entry a problem, as `name: what is wrong`.
+    #[must_use]
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invalid {}: {}", self.config, self.problems.join("; "))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Collects what is wrong with one config struct.
+pub(crate) struct Problems(ConfigError);
+
+impl Problems {
+    pub(crate) fn of(config: &'static str) -> Self {
+        Self(ConfigError { config, problems: Vec::new() })
+    }
+
+    /// Notes a problem with the setting `name` unless `good`.
+    pub(crate) fn unless(&mut self, good: bool, name: &str, what: impl fmt::Display) {
+        if !good {
+            self.0.problems.push(format!("{name}: {what}"));
+        }
+    }
+
+    /// For a duration that must not be zero.
+    pub(crate) fn zero(&mut self, value: impl Into<Option<std::time::Duration>>, name: &str) {
+        let good = value.into().is_none_or(|duration| !duration.is_zero());
+        self.unless(good, name, "must be longer than zero");
+    }
+
+    pub(crate) fn check(self) -> Result<(), ConfigError> {
+        if self.0.problems.is_empty() { Ok(()) } else { Err(self.0) }
+    }
+}

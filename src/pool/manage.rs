@@ -1,0 +1,49 @@
+//! What the user of a pool provides: how to make an item and how to judge it.
+
+/// Makes the items of a pool and judges whether they still serve.
+///
+/// Every method may block or panic: the pool never calls one while it holds its lock, and a
+/// panic costs the item it concerned and nothing else.
+///
+/// ```
+/// use llm_pool::Manage;
+///
+/// struct Connections;
+///
+/// impl Manage for Connections {
+///     type Item = std::net::TcpStream;
+///     type Error = std::io::Error;
+///
+///     fn create(&self) -> Result<Self::Item, Self::Error> {
+///         std::net::TcpStream::connect("127.0.0.1:8080")
+///     }
+/// }
+/// ```
+pub trait Manage: Send + Sync + 'static {
+    /// What is pooled.
+    type Item: Send + 'static;
+    /// Why an item could not be made, or no longer serves.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Makes an item. Runs on a thread of the pool's own, save in `try_get`.
+    ///
+    /// # Errors
+    /// Whatever keeps the item from being made; it reaches the caller who waits for it.
+    fn create(&self) -> Result<Self::Item, Self::Error>;
+
+    /// A slow probe of an idle item, run in the background every `check_interval`.
+    ///
+    /// # Errors
+    /// Why the item does not serve. The pool sets it aside and probes it again later.
+    fn check(&self, item: &mut Self::Item) -> Result<(), Self::Error> {
+        let _ = item;
+        Ok(())
+    }
+
+    /// An instant test when an item is put back; true discards it. Runs on the thread that
+    /// drops the lease, so it must not block.
+    fn is_broken(&self, item: &mut Self::Item) -> bool {
+        let _ = item;
+        false
+    }
+}

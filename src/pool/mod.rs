@@ -1,0 +1,3 @@
+//! skeleton
+mod manage;
+pub use manage::Manage;
