@@ -8,4 +8,6 @@ pub mod test_server;
 
 pub use clock::{Clock, ManualClock};
 pub use error::ConfigError;
-pub use pool::Manage;
+pub use pool::{
+    CreateError, EvictReason, GetError, Lease, Manage, Picture, Pool, PoolConfig, StartError, Stats,
+};

@@ -1,3 +1,275 @@
-//! skeleton
+//! The pool: generic, fair, blocking.
+//!
+//! ```text
+//!   Pool ──get──▶ an idle item? ──yes──────────────────────────▶ Lease
+//!     │                │ no                                        │
+//!     │                ▼                                           │ drop: put back
+//!     │     wait in line ◀── hands over ── whatever frees capacity ◀┘ discard, detach
+//!     │                │                     ▲        ▲
+//!     │   below the cap│                     │        │
+//!     │                ▼                     │        │
+//!     │             worker: create, check ───┘     maintenance: expire, refill, check
+//!     ▼
+//!   Slots: the books, under the one lock
+//! ```
+//!
+//! **Two laws.** An item is in exactly one place: idle, being created, being checked, unhealthy,
+//! or leased (which counts it on its way to a waiter); all of them together are at most
+//! `max_size` after every step. And waiters are served in the order they came, by whatever frees
+//! capacity, at once. Both are kept in the `slots` module, which one can read in ten minutes.
+//!
+//! **One lock** guards the books. No user code runs under it, nor anything that blocks.
+//!
+//! **Waiting for yourself.** A thread that waits while it holds leases of the same pool may be
+//! waiting for itself: a `get` inside a `get`, or a rayon worker that runs another task while it
+//! waits for the first. When `n` threads each hold up to `k` leases at a time, a pool of
+//! `n x (k - 1) + 1` cannot lock up; a smaller one may, until `wait_timeout`. Such a wait is
+//! logged when it begins, and a time-out says so.
+
+mod config;
+mod error;
+mod get;
+mod holder;
+mod lease;
+mod maintenance;
 mod manage;
+mod shared;
+mod slots;
+mod stats;
+
+use std::fmt;
+use std::panic::Location;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use log::{debug, warn};
+
+pub use config::PoolConfig;
+pub use error::{CreateError, GetError, Picture, StartError};
+pub use lease::Lease;
 pub use manage::Manage;
+pub use stats::{EvictReason, Stats};
+
+use crate::error::{ConfigError, Problems};
+use maintenance::Upkeep;
+use shared::Shared;
+
+/// A fair, blocking pool of the items that a [`Manage`] makes. Cloning gives another handle to
+/// the same pool; dropping the last handle closes it, and leases still out end as they come home.
+///
+/// ```
+/// use llm_pool::{Manage, Pool, PoolConfig};
+///
+/// struct Numbers;
+/// impl Manage for Numbers {
+///     type Item = u64;
+///     type Error = std::io::Error;
+///     fn create(&self) -> Result<u64, std::io::Error> { Ok(1) }
+/// }
+///
+/// let pool = Pool::new(PoolConfig::default().min_idle(3).max_size(10), Numbers)?;
+/// {
+///     let mut number = pool.get()?;
+///     *number += 1;
+/// } // put back here
+/// assert_eq!(pool.stats().idle, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Pool<M: Manage> {
+    shared: Arc<Shared<M>>,
+    /// Closes the pool when the last handle goes.
+    _last: Arc<CloseOnDrop<M>>,
+}
+
+impl<M: Manage> Pool<M> {
+    /// Makes a pool and creates `min_idle` items, several at a time.
+    ///
+    /// Blocks until they are there, at most for `wait_timeout`. If some cannot be had, the pool
+    /// starts with what there is and logs it, unless `fail_fast` is set.
+    ///
+    /// # Errors
+    /// [`StartError::Config`] names all settings that cannot work; nothing is created then.
+    /// [`StartError::NotReady`] only with `fail_fast`.
+    pub fn new(config: PoolConfig, manager: M) -> Result<Self, StartError<M::Error>> {
+        config.check()?;
+        let shared = Arc::new(Shared::new(config, manager));
+        let pool = Self { shared: shared.clone(), _last: Arc::new(CloseOnDrop(shared.clone())) };
+        pool.create_first_items()?;
+        if shared.clock().is_system() {
+            let weak: Weak<Shared<M>> = Arc::downgrade(&shared);
+            maintenance::enrol(weak, shared.pass_interval());
+        }
+        debug!("pool \"{}\": started: {}", shared.name(), shared.stats());
+        Ok(pool)
+    }
+
+    fn create_first_items(&self) -> Result<(), StartError<M::Error>> {
+        let shared = &self.shared;
+        let began = shared.clock().now();
+        let deadline = began.after(shared.config.wait_timeout);
+        shared.with_exact_time(|books, now| books.fill(now));
+        shared.wait_until(deadline, |books| books.is_filled());
+        let (ready, wanted) = (shared.stats().idle, shared.config.min_idle);
+        if ready >= wanted {
+            return Ok(());
+        }
+        let pool = shared.name().clone();
+        warn!("pool \"{pool}\": starts with {ready} of {wanted} items ready");
+        if !shared.config.fail_fast {
+            return Ok(());
+        }
+        let waited = shared.clock().now().since(began);
+        let cause = shared.take_unclaimed_error();
+        Err(StartError::NotReady { pool, ready, wanted, waited, cause })
+    }
+
+    /// Takes an item, waiting up to `wait_timeout`.
+    ///
+    /// An idle item is taken at once. If none is idle and the pool is below its cap, one is
+    /// created, on another thread. At the cap the caller blocks until an item comes back. Callers
+    /// are served in the order they came.
+    ///
+    /// # Errors
+    /// Every variant of [`GetError`] but `Exhausted`.
+    #[inline]
+    #[track_caller]
+    pub fn get(&self) -> Result<Lease<M>, GetError<M::Error>> {
+        self.shared.get(self.shared.config.wait_timeout, Location::caller())
+    }
+
+    /// The same, waiting up to `timeout` in all, creation included. `Duration::MAX` waits for
+    /// ever. A creation that outlives its caller fills the pool.
+    ///
+    /// # Errors
+    /// Every variant of [`GetError`] but `Exhausted`.
+    #[inline]
+    #[track_caller]
+    pub fn get_timeout(&self, timeout: Duration) -> Result<Lease<M>, GetError<M::Error>> {
+        self.shared.get(timeout, Location::caller())
+    }
+
+    /// Takes an idle item, or creates one if the pool is below its cap and nobody waits; waits
+    /// for no other thread. The creation runs on the calling thread, for as long as it takes.
+    ///
+    /// # Errors
+    /// `Exhausted`, `Create`, `CreatePanicked` or `Closed`.
+    #[track_caller]
+    pub fn try_get(&self) -> Result<Lease<M>, GetError<M::Error>> {
+        self.shared.try_get(Location::caller())
+    }
+
+    /// Counts and totals, all from one moment.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+
+    /// What makes and judges the items.
+    #[must_use]
+    pub fn manager(&self) -> &M {
+        self.shared.manager()
+    }
+
+    /// Changes `max_size` while running. A higher cap serves those who wait at once. A lower one
+    /// evicts idle items at once and leased ones as they come back; no new lease is given while
+    /// as many are out as the new cap allows.
+    ///
+    /// # Errors
+    /// Zero is refused, and changes nothing.
+    pub fn resize(&self, max_size: usize) -> Result<(), ConfigError> {
+        let mut problems = Problems::of("resize");
+        problems.unless(max_size > 0, "max_size", "must be at least 1");
+        problems.check()?;
+        self.shared.with_exact_time(|books, now| books.resize(max_size, now));
+        Ok(())
+    }
+
+    /// Ends every item made before now: the idle at once, the leased when they come back. New
+    /// ones are created up to `min_idle`, in the background.
+    pub fn reset(&self) {
+        self.shared.with_exact_time(|books, now| books.reset(now));
+    }
+
+    /// Runs a pass of maintenance now, as the background thread does every
+    /// `maintenance_interval`: evicts what is idle or old, refills to `min_idle`, starts due
+    /// checks, reports leaks. Returns how many items it evicted; refill and checks go on in the
+    /// background.
+    pub fn clean_up(&self) -> u64 {
+        self.shared.with_exact_time(|books, now| books.sweep(now))
+    }
+
+    /// Starts a check of every idle and every unhealthy item now, in the background.
+    pub fn check_all(&self) {
+        self.shared.with_exact_time(|books, now| books.make_all_due(now));
+    }
+
+    /// Closes the pool for all its handles: refuses every further `get`, wakes everybody who
+    /// waits, drops the idle items. Leases out stay valid and end as they come home. Does not
+    /// wait for them; [`drain`](Self::drain) does.
+    pub fn close(&self) {
+        self.shared.close();
+    }
+
+    /// Closes the pool and waits, up to `timeout`, until every lease has come home. Says whether
+    /// they did.
+    #[must_use = "false means that leases are still out"]
+    pub fn drain(&self, timeout: Duration) -> bool {
+        self.close();
+        let deadline = self.shared.clock().now().after(timeout);
+        self.shared.wait_until(deadline, |books| books.in_use() == 0)
+    }
+
+    /// Whether the pool was closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+}
+
+impl<M: Manage> Clone for Pool<M> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone(), _last: self._last.clone() }
+    }
+}
+
+impl<M: Manage> fmt::Debug for Pool<M> {
+    /// Name and counts. Not the manager, which may hold a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("name", self.shared.name())
+            .field("stats", &self.shared.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+struct CloseOnDrop<M: Manage>(Arc<Shared<M>>);
+
+impl<M: Manage> Drop for CloseOnDrop<M> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl<M: Manage> Shared<M> {
+    fn close(self: &Arc<Self>) {
+        if self.with_exact_time(|books, _| books.close()) {
+            maintenance::withdraw(&(Arc::downgrade(self) as Weak<dyn Upkeep>));
+            debug!("pool \"{}\": closed: {}", self.name(), self.stats());
+        }
+    }
+
+    fn pass_interval(&self) -> Duration {
+        let sweep = self.config.maintenance_interval;
+        self.config.check_interval.map_or(sweep, |check| check.min(sweep))
+    }
+}
+
+impl<M: Manage> Upkeep for Shared<M> {
+    fn upkeep(self: Arc<Self>) -> Option<Duration> {
+        if self.is_closed() {
+            return None;
+        }
+        self.with_exact_time(|books, now| books.sweep(now));
+        Some(self.pass_interval())
+    }
+}

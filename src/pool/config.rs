@@ -1,0 +1,156 @@
+//! The settings of one pool.
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::error::{ConfigError, Problems};
+
+/// The settings of a [`Pool`](crate::Pool), all with a default, all set by chaining.
+///
+/// ```
+/// use llm_pool::PoolConfig;
+/// use std::time::Duration;
+///
+/// let config = PoolConfig::default()
+///     .name("chat")
+///     .min_idle(3)
+///     .max_size(30)
+///     .wait_timeout(Duration::from_secs(120))
+///     .idle_timeout(None);
+/// ```
+///
+/// Nothing is checked here: [`Pool::new`](crate::Pool::new) refuses all wrong settings at once.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PoolConfig {
+    /// Names the pool in logs and errors. Default `"pool"`.
+    pub name: String,
+    /// Most items at one time, idle, leased, or being created or checked. Default 10, at least 1.
+    pub max_size: usize,
+    /// Items created at the start, and kept ready by maintenance while `max_size` leaves room.
+    /// Default 2; 0 creates at need only.
+    pub min_idle: usize,
+    /// How long [`get`](crate::Pool::get) waits in all, creation included. Default 30 s;
+    /// `Duration::MAX` waits for ever.
+    pub wait_timeout: Duration,
+    /// An item unused for this long is evicted, down to `min_idle`. Default 5 min.
+    pub idle_timeout: Option<Duration>,
+    /// An item is replaced at this age; each item's is up to a tenth shorter, spread evenly, so
+    /// that items made together do not end together. Default 30 min.
+    pub max_lifetime: Option<Duration>,
+    /// An item is replaced after this many leases. Default none.
+    pub max_uses: Option<u64>,
+    /// Most threads that may wait; one more gets `QueueFull` at once. Default none.
+    pub max_waiting: Option<usize>,
+    /// Most items being created at one time. Default 10, at least 1.
+    pub max_creating: usize,
+    /// An item idle and unchecked for this long is checked in the background. Default 5 min.
+    pub check_interval: Option<Duration>,
+    /// Failed checks in a row after which an unhealthy item is evicted. Default 3, at least 1.
+    pub max_check_failures: u32,
+    /// Time between two passes of the background maintenance. Default 60 s.
+    pub maintenance_interval: Duration,
+    /// A lease held longer is logged once, with its thread and the line that took it.
+    /// Default none.
+    pub leak_after: Option<Duration>,
+    /// A longer wait is logged, at most once every `maintenance_interval`. Default 5 s.
+    pub slow_wait: Option<Duration>,
+    /// A pool with more than this share of `max_size` in use is logged, at most once every
+    /// `maintenance_interval`. In per cent; default 80.
+    pub nearly_full: Option<u8>,
+    /// Whether `Pool::new` fails when `min_idle` items cannot be had within `wait_timeout`.
+    /// Default false: it starts with what there is, logs it, and goes on trying.
+    pub fail_fast: bool,
+    /// Where the pool takes its time from. Default the system's monotonic clock; with another
+    /// one the background maintenance is off, and [`clean_up`](crate::Pool::clean_up) does it.
+    pub clock: Clock,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            name: "pool".into(),
+            max_size: 10,
+            min_idle: 2,
+            wait_timeout: Duration::from_secs(30),
+            idle_timeout: Some(Duration::from_secs(5 * 60)),
+            max_lifetime: Some(Duration::from_secs(30 * 60)),
+            max_uses: None,
+            max_waiting: None,
+            max_creating: 10,
+            check_interval: Some(Duration::from_secs(5 * 60)),
+            max_check_failures: 3,
+            maintenance_interval: Duration::from_secs(60),
+            leak_after: None,
+            slow_wait: Some(Duration::from_secs(5)),
+            nearly_full: Some(80),
+            fail_fast: false,
+            clock: Clock::system(),
+        }
+    }
+}
+
+/// One chaining setter a field; what it means, its unit and its default stand at the field.
+macro_rules! setters {
+    ($($name:ident: $type:ty),* $(,)?) => {
+        impl PoolConfig {
+            $(
+                #[doc = concat!("Sets [`", stringify!($name), "`](Self#structfield.", stringify!($name), ").")]
+                #[must_use]
+                pub fn $name(mut self, $name: impl Into<$type>) -> Self {
+                    self.$name = $name.into();
+                    self
+                }
+            )*
+        }
+    };
+}
+
+setters! {
+    name: String,
+    max_size: usize,
+    min_idle: usize,
+    wait_timeout: Duration,
+    idle_timeout: Option<Duration>,
+    max_lifetime: Option<Duration>,
+    max_uses: Option<u64>,
+    max_waiting: Option<usize>,
+    max_creating: usize,
+    check_interval: Option<Duration>,
+    max_check_failures: u32,
+    maintenance_interval: Duration,
+    leak_after: Option<Duration>,
+    slow_wait: Option<Duration>,
+    nearly_full: Option<u8>,
+    fail_fast: bool,
+    clock: Clock,
+}
+
+impl PoolConfig {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let mut problems = Problems::of("PoolConfig");
+        let Self { max_size, min_idle, max_creating, max_check_failures, .. } = *self;
+        problems.unless(max_size > 0, "max_size", "must be at least 1");
+        problems.unless(
+            min_idle <= max_size,
+            "min_idle",
+            format_args!("is {min_idle}, more than max_size ({max_size})"),
+        );
+        problems.unless(max_creating > 0, "max_creating", "must be at least 1");
+        problems.unless(max_check_failures > 0, "max_check_failures", "must be at least 1");
+        problems.unless(self.max_uses != Some(0), "max_uses", "must be at least 1");
+        problems.unless(
+            self.nearly_full.is_none_or(|share| (1..=100).contains(&share)),
+            "nearly_full",
+            "must be 1 to 100 per cent",
+        );
+        problems.zero(self.wait_timeout, "wait_timeout");
+        problems.zero(self.idle_timeout, "idle_timeout");
+        problems.zero(self.max_lifetime, "max_lifetime");
+        problems.zero(self.check_interval, "check_interval");
+        problems.zero(self.maintenance_interval, "maintenance_interval");
+        problems.zero(self.leak_after, "leak_after");
+        problems.zero(self.slow_wait, "slow_wait");
+        problems.check()
+    }
+}

@@ -1,0 +1,169 @@
+//! Why a `get` gave no lease, told so that the reader knows what to change.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::stats::Stats;
+use crate::error::ConfigError;
+
+/// Why [`get`](crate::Pool::get), [`get_timeout`](crate::Pool::get_timeout) or
+/// [`try_get`](crate::Pool::try_get) gave no lease.
+///
+/// `E` is [`Manage::Error`](crate::Manage::Error).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GetError<E> {
+    /// The deadline passed first.
+    #[error("timed out after {waited:.1?} waiting for an item of {picture}")]
+    #[non_exhaustive]
+    Timeout {
+        /// How long the caller waited.
+        waited: Duration,
+        /// The pool as it was at that moment.
+        picture: Box<Picture>,
+    },
+    /// `try_get` found no item and no room to create one.
+    #[error("no item free in {picture}")]
+    #[non_exhaustive]
+    Exhausted {
+        /// The pool as it was at that moment.
+        picture: Box<Picture>,
+    },
+    /// As many threads were waiting as `max_waiting` allows.
+    #[error("too many threads wait for an item of {picture}")]
+    #[non_exhaustive]
+    QueueFull {
+        /// The pool as it was at that moment.
+        picture: Box<Picture>,
+    },
+    /// An item had to be created, and could not be.
+    #[error("cannot create an item: {0}")]
+    Create(#[source] E),
+    /// `Manage::create` panicked.
+    #[error("cannot create an item: create panicked: {message}")]
+    #[non_exhaustive]
+    CreatePanicked {
+        /// What the panic said.
+        message: String,
+    },
+    /// The pool was closed, before or during the wait.
+    #[error("the pool is closed")]
+    Closed,
+}
+
+/// Why a pool could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError<E: fmt::Display> {
+    /// Settings that cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// With `fail_fast`: the first items could not be had.
+    #[error(
+        "cannot start pool \"{pool}\": {ready} of {wanted} items ready after {waited:.1?}; {}",
+        cause.as_ref().map_or_else(|| SLOW_START.into(), ToString::to_string)
+    )]
+    #[non_exhaustive]
+    NotReady {
+        /// The pool's name.
+        pool: Arc<str>,
+        /// Items created in time.
+        ready: usize,
+        /// `min_idle`.
+        wanted: usize,
+        /// How long the start took.
+        waited: Duration,
+        /// What one of the creations said; `None` if they just took too long.
+        #[source]
+        cause: Option<CreateError<E>>,
+    },
+}
+
+const SLOW_START: &str = "create is slow: raise wait_timeout or lower min_idle";
+
+/// Why an item could not be created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError<E> {
+    /// `Manage::create` returned this.
+    #[error("{0}")]
+    Failed(#[source] E),
+    /// `Manage::create` panicked.
+    #[error("create panicked: {0}")]
+    Panicked(String),
+}
+
+impl<E> From<CreateError<E>> for GetError<E> {
+    fn from(error: CreateError<E>) -> Self {
+        match error {
+            CreateError::Failed(error) => GetError::Create(error),
+            CreateError::Panicked(message) => GetError::CreatePanicked { message },
+        }
+    }
+}
+
+/// A pool at the moment it refused somebody; its `Display` is one line that ends in advice.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Picture {
+    /// The pool's name.
+    pub pool: Arc<str>,
+    /// Its counts.
+    pub stats: Stats,
+    /// The place in the queue that the caller had reached, from 1; `None` if it did not wait.
+    pub place: Option<usize>,
+    /// Leases of this pool that the calling thread took and that are still out.
+    pub held_by_caller: usize,
+    /// What the last creation that failed said, and how long ago.
+    pub last_create_error: Option<(Arc<str>, Duration)>,
+}
+
+impl fmt::Display for Picture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Stats { max_size, in_use, idle, creating, checking, unhealthy, waiting, .. } =
+            self.stats;
+        write!(
+            f,
+            "pool \"{}\": max_size {max_size}, in use {in_use}, idle {idle}, creating {creating}",
+            self.pool
+        )?;
+        if checking > 0 {
+            write!(f, ", checking {checking}")?;
+        }
+        if unhealthy > 0 {
+            write!(f, ", unhealthy {unhealthy}")?;
+        }
+        write!(f, ", waiting {waiting}")?;
+        if let Some(place) = self.place {
+            write!(f, ", place in the queue {place}")?;
+        }
+        if let Some((error, ago)) = &self.last_create_error {
+            write!(f, ", last creation error {ago:.1?} ago: {error}")?;
+        }
+        write!(f, "; {}", Advice(self))
+    }
+}
+
+/// Which setting would have helped.
+struct Advice<'a>(&'a Picture);
+
+impl fmt::Display for Advice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Picture { stats, held_by_caller: held, .. } = self.0;
+        if *held > 0 {
+            write!(
+                f,
+                "this thread already holds {held} of them and may be waiting for itself: put \
+                 them back first, or raise max_size to threads x (leases per thread - 1) + 1"
+            )
+        } else if stats.in_use >= stats.max_size {
+            f.write_str("raise max_size or wait_timeout, or hold leases for less time")
+        } else if self.0.last_create_error.is_some() {
+            f.write_str("items cannot be created: see the last creation error")
+        } else if stats.creating > 0 {
+            f.write_str("creation is slow: raise min_idle to have items ready, or wait_timeout")
+        } else {
+            f.write_str("raise wait_timeout")
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Taking an item: at once, or by waiting in line.
+
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use log::warn;
+
+use super::error::GetError;
+use super::holder::{Holder, ThreadTag};
+use super::lease::Lease;
+use super::manage::Manage;
+use super::shared::{Message, Shared};
+use super::slots::{Grant, Joined, Look, Refused, Ticket};
+use crate::clock::Time;
+
+type Got<M> = Result<Lease<M>, GetError<<M as Manage>::Error>>;
+type Line = &'static Location<'static>;
+
+impl<M: Manage> Shared<M> {
+    #[inline]
+    pub(super) fn get(self: &Arc<Self>, timeout: Duration, line: Line) -> Got<M> {
+        match self.take_idle(line) {
+            Some(lease) => Ok(lease),
+            None => self.wait(timeout, line),
+        }
+    }
+
+    #[inline]
+    fn take_idle(self: &Arc<Self>, line: Line) -> Option<Lease<M>> {
+        let holder = self.holder(line);
+        let taker = holder.thread();
+        let (slot, item) = self.with(|books, now| books.take(now, holder))?;
+        Some(Lease::new(self.clone(), slot, item, taker, Duration::ZERO))
+    }
+
+    #[inline]
+    fn holder(&self, line: Line) -> Holder {
+        Holder::here(line, self.config.leak_after.is_some())
+    }
+
+    /// Takes an idle item or creates one here and now; never waits for anybody.
+    pub(super) fn try_get(self: &Arc<Self>, line: Line) -> Got<M> {
+        if let Some(lease) = self.take_idle(line) {
+            return Ok(lease);
+        }
+        let reserved = self.with_exact_time(|books, _| {
+            if books.is_closed() {
+                return Err(GetError::Closed);
+            }
+            // Room belongs to those who wait.
+            Ok(if books.has_waiters() { None } else { books.reserve() })
+        })?;
+        let Some(slot) = reserved else {
+            return Err(GetError::Exhausted { picture: self.picture(None) });
+        };
+        let began = self.clock().now();
+        let item = self.create().map_err(|error| {
+            self.with_exact_time(|books, now| books.own_create_failed(slot, now));
+            GetError::from(error)
+        })?;
+        let holder = self.holder(line);
+        let taker = holder.thread();
+        let adopted = self.with_exact_time(|books, now| books.adopt(slot, item, now, holder));
+        let waited = self.clock().now().since(began);
+        match adopted {
+            Some(item) => Ok(Lease::new(self.clone(), slot, item, taker, waited)),
+            None => Err(GetError::Closed),
+        }
+    }
+
+    /// Waits in line until an item is handed over, the deadline passes or the pool closes.
+    fn wait(self: &Arc<Self>, timeout: Duration, line: Line) -> Got<M> {
+        // Room for a `Look` and for the last word; see `Shared::send`.
+        let (wake, messages) = bounded(2);
+        let holder = self.holder(line);
+        let began = self.clock().now();
+        let joined = self.with_exact_time(|books, now| books.join(wake, now, holder));
+        let ticket = match joined {
+            Ok(Joined::Waits(ticket)) => ticket,
+            Ok(Joined::Item(slot, item)) => {
+                let taker = ThreadTag::current();
+                return Ok(Lease::new(self.clone(), slot, item, taker, Duration::ZERO));
+            }
+            Err(Refused::Closed) => return Err(GetError::Closed),
+            Err(Refused::QueueFull) => {
+                return Err(GetError::QueueFull { picture: self.picture(None) });
+            }
+        };
+        self.warn_if_waiting_for_itself(line);
+        let wait = Wait { shared: self, ticket, messages, began, deadline: began.after(timeout) };
+        let result = wait.run();
+        self.warn_if_slow(began, line);
+        result
+    }
+
+    fn warn_if_waiting_for_itself(&self, line: Line) {
+        if ThreadTag::may_hold() {
+            let picture = self.picture(None);
+            if picture.held_by_caller > 0 && picture.stats.in_use >= picture.stats.max_size {
+                warn!("the wait that begins at {line} may be for its own thread: {picture}");
+            }
+        }
+    }
+
+    fn warn_if_slow(self: &Arc<Self>, began: Time, line: Line) {
+        let Some(limit) = self.config.slow_wait else { return };
+        let waited = self.clock().now().since(began);
+        if waited >= limit && self.with(|books, _| books.may_warn_slow()) {
+            let (name, stats) = (self.name(), self.stats());
+            warn!("pool \"{name}\": a wait of {waited:.1?} at {line}: {stats}");
+        }
+    }
+}
+
+/// One thread's wait.
+struct Wait<'a, M: Manage> {
+    shared: &'a Arc<Shared<M>>,
+    ticket: Ticket,
+    messages: Receiver<Message<M>>,
+    began: Time,
+    deadline: Time,
+}
+
+impl<M: Manage> Wait<'_, M> {
+    fn run(self) -> Got<M> {
+        let mut look_at = Time::NEVER;
+        loop {
+            let message = match self.receive(self.deadline.min(look_at)) {
+                Some(message) => message,
+                None if look_at < self.deadline => Message::Grant(Grant::Look),
+                None => match self.shared.with_exact_time(|b, now| b.give_up(self.ticket, now)) {
+                    Some(place) => return Err(self.timed_out(place)),
+                    // Granted meanwhile: take it, so that nothing is lost between two threads.
+                    None => match self.messages.recv() {
+                        Ok(message) => message,
+                        Err(_) => return Err(GetError::Closed),
+                    },
+                },
+            };
+            match message {
+                Message::Grant(Grant::Item(slot, item)) => return Ok(self.lease(slot, item)),
+                Message::Grant(Grant::Closed) => return Err(GetError::Closed),
+                Message::CreateFailed(error) => return Err(error.into()),
+                Message::Grant(Grant::Look) => {
+                    match self.shared.with_exact_time(|b, now| b.look(self.ticket, now)) {
+                        Look::Item(slot, item) => return Ok(self.lease(slot, item)),
+                        Look::Later(at) => look_at = at,
+                        Look::Granted => look_at = Time::NEVER,
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next message, or `None` once `until` has come.
+    fn receive(&self, until: Time) -> Option<Message<M>> {
+        let clock = self.shared.clock();
+        loop {
+            let remaining = until.since(clock.now());
+            if remaining.is_zero() {
+                return self.messages.try_recv().ok();
+            }
+            match self.messages.recv_timeout(clock.nap(remaining)) {
+                Ok(message) => return Some(message),
+                Err(RecvTimeoutError::Timeout) => {}
+                // Cannot be: the books hold our sender until they have sent through it.
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    fn lease(&self, slot: usize, item: M::Item) -> Lease<M> {
+        let waited = self.shared.clock().now().since(self.began);
+        Lease::new(self.shared.clone(), slot, item, ThreadTag::current(), waited)
+    }
+
+    fn timed_out(&self, place: usize) -> GetError<M::Error> {
+        let waited = self.shared.clock().now().since(self.began);
+        let error = GetError::Timeout { waited, picture: self.shared.picture(Some(place)) };
+        warn!("{error}");
+        error
+    }
+}

@@ -1,0 +1,91 @@
+//! The one background thread of all pools: it sleeps until a pool's next pass is due, and ends
+//! with the last pool.
+//!
+//! It holds pools weakly, so a pool's end needs no word to it, and it never runs a creation or a
+//! check itself: those go to workers. Its lock guards the list of pools and is not held during a
+//! pass.
+
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use log::warn;
+use parking_lot::{Condvar, Mutex};
+
+/// What can be maintained.
+pub(super) trait Upkeep: Send + Sync {
+    /// One pass. Returns when the next is due, or `None` if there will be none.
+    fn upkeep(self: Arc<Self>) -> Option<Duration>;
+}
+
+/// Adds a pool to the rounds; its first pass comes after `first`.
+pub(super) fn enrol(pool: Weak<dyn Upkeep>, first: Duration) {
+    let mut rounds = ROUNDS.lock();
+    rounds.visits.push(Visit { due: due_in(first), pool });
+    if rounds.running {
+        CHANGED.notify_one();
+        return;
+    }
+    match thread::Builder::new().name("llm-pool-maintenance".into()).spawn(run) {
+        Ok(_) => rounds.running = true,
+        // The next pool tries again. Until then the pools work, but expire only at use.
+        Err(error) => warn!("cannot start the maintenance thread: {error}"),
+    }
+}
+
+/// Takes a pool off the rounds. The thread ends if it was the last.
+pub(super) fn withdraw(pool: &Weak<dyn Upkeep>) {
+    ROUNDS.lock().visits.retain(|visit| !visit.is_of(pool));
+    CHANGED.notify_one();
+}
+
+static ROUNDS: Mutex<Rounds> = Mutex::new(Rounds { visits: Vec::new(), running: false });
+static CHANGED: Condvar = Condvar::new();
+
+struct Rounds {
+    visits: Vec<Visit>,
+    running: bool,
+}
+
+struct Visit {
+    due: Instant,
+    pool: Weak<dyn Upkeep>,
+}
+
+impl Visit {
+    fn is_of(&self, pool: &Weak<dyn Upkeep>) -> bool {
+        self.pool.ptr_eq(pool)
+    }
+}
+
+fn run() {
+    let mut rounds = ROUNDS.lock();
+    loop {
+        let Some(next) = rounds.visits.iter().min_by_key(|visit| visit.due) else {
+            rounds.running = false;
+            return;
+        };
+        if next.due > Instant::now() {
+            let due = next.due;
+            CHANGED.wait_until(&mut rounds, due);
+            continue;
+        }
+        // Stays on the list meanwhile, so that it can be withdrawn.
+        let pool = next.pool.clone();
+        drop(rounds);
+        let pause = pool.upgrade().and_then(|pool| pool.upkeep());
+        rounds = ROUNDS.lock();
+        match (pause, rounds.visits.iter().position(|visit| visit.is_of(&pool))) {
+            (Some(pause), Some(at)) => rounds.visits[at].due = due_in(pause),
+            (None, Some(at)) => {
+                rounds.visits.swap_remove(at);
+            }
+            (_, None) => {}
+        }
+    }
+}
+
+/// A day at most, so that the sum cannot overflow.
+fn due_in(pause: Duration) -> Instant {
+    Instant::now() + pause.min(Duration::from_secs(24 * 3600))
+}

@@ -1,0 +1,355 @@
+//! What a pool, its leases, its workers and its maintenance share, and the pool's one lock.
+//!
+//! The lock guards the [`Slots`] and nothing else. It is taken in [`Shared::with`] and
+//! [`Shared::put_back`], held for plain bookkeeping only, and released before anything that the
+//! bookkeeping asked for is carried out: no user code, no log line, no wake-up and no thread start
+//! runs under it. No other lock is taken while it is held; two small ones beside it keep the last
+//! creation errors.
+
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use log::{debug, error, info, warn};
+use parking_lot::{Condvar, Mutex};
+
+use super::config::PoolConfig;
+use super::error::{CreateError, Picture};
+use super::holder::ThreadTag;
+use super::manage::Manage;
+use super::slots::{Alert, Grant, Job, Outbox, Slots};
+use super::stats::{EvictReason, Stats};
+use crate::clock::{Clock, Time};
+
+/// What a waiting thread receives: what the books grant, or that its creation failed.
+pub(super) enum Message<M: Manage> {
+    Grant(Grant<M::Item>),
+    CreateFailed(CreateError<M::Error>),
+}
+
+pub(super) type Wake<M> = Sender<Message<M>>;
+pub(super) type Books<M> = Slots<<M as Manage>::Item, Wake<M>>;
+type PoolOutbox<M> = Outbox<<M as Manage>::Item, Wake<M>>;
+
+pub(crate) struct Shared<M: Manage> {
+    books: Mutex<Books<M>>,
+    /// Signalled when the last lease of a closed pool came home, and when creation has settled.
+    changed: Condvar,
+    manager: M,
+    name: Arc<str>,
+    pub(super) config: PoolConfig,
+    last_create_error: Mutex<Option<(Arc<str>, Time)>>,
+    /// The last creation error that no waiter was there to hear.
+    unclaimed_error: Mutex<Option<CreateError<M::Error>>>,
+}
+
+impl<M: Manage> Shared<M> {
+    pub(super) fn new(config: PoolConfig, manager: M) -> Self {
+        Self {
+            books: Mutex::new(Slots::new(&config)),
+            changed: Condvar::new(),
+            manager,
+            name: config.name.as_str().into(),
+            config,
+            last_create_error: Mutex::new(None),
+            unclaimed_error: Mutex::new(None),
+        }
+    }
+
+    #[inline]
+    pub(super) fn manager(&self) -> &M {
+        &self.manager
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    #[inline]
+    pub(super) fn clock(&self) -> &Clock {
+        &self.config.clock
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        self.books.lock().stats()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.books.lock().is_closed()
+    }
+
+    // ---- Under the lock ----
+
+    /// Runs `step` under the lock, then carries out what it asked for. The time it is told is
+    /// exact if anybody waits, else coarse.
+    #[inline]
+    pub(super) fn with<R>(self: &Arc<Self>, step: impl FnOnce(&mut Books<M>, Time) -> R) -> R {
+        let (result, outbox) = {
+            let mut books = self.books.lock();
+            let now = if books.has_waiters() { self.clock().now() } else { self.clock().coarse() };
+            let result = step(&mut books, now);
+            (result, books.take_outbox())
+        };
+        if let Some(outbox) = outbox {
+            self.carry_out(outbox);
+        }
+        result
+    }
+
+    /// The same with an exact time, for all but the shortest path.
+    pub(super) fn with_exact_time<R>(
+        self: &Arc<Self>,
+        step: impl FnOnce(&mut Books<M>, Time) -> R,
+    ) -> R {
+        let now = self.clock().now();
+        let (result, outbox) = self.locked(|books| step(books, now));
+        self.carry_out(outbox);
+        result
+    }
+
+    fn locked<R>(&self, step: impl FnOnce(&mut Books<M>) -> R) -> (R, PoolOutbox<M>) {
+        let mut books = self.books.lock();
+        let result = step(&mut books);
+        let outbox = books.take_outbox().unwrap_or_default();
+        self.signal(&books);
+        (result, outbox)
+    }
+
+    #[inline]
+    pub(super) fn put_back(self: &Arc<Self>, slot: usize, item: M::Item) {
+        self.with(|books, now| {
+            books.put_back(slot, item, now);
+            if books.is_closed() {
+                self.signal(books);
+            }
+        });
+    }
+
+    fn signal(&self, books: &Books<M>) {
+        if books.in_use() == 0 || books.is_filled() {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits until `done`, or until `deadline`; says which.
+    pub(super) fn wait_until(&self, deadline: Time, done: impl Fn(&Books<M>) -> bool) -> bool {
+        let mut books = self.books.lock();
+        loop {
+            if done(&books) {
+                return true;
+            }
+            let remaining = deadline.since(self.clock().now());
+            if remaining.is_zero() {
+                return false;
+            }
+            // parking_lot panics on deadlines beyond the reach of Instant; an hour at a time.
+            let nap = self.clock().nap(remaining).min(Duration::from_secs(3600));
+            self.changed.wait_for(&mut books, nap);
+        }
+    }
+
+    // ---- After the lock ----
+
+    fn carry_out(self: &Arc<Self>, outbox: PoolOutbox<M>) {
+        let Outbox { grants, jobs, trash, alerts } = outbox;
+        for (wake, grant) in grants {
+            self.send(&wake, Message::Grant(grant));
+        }
+        for job in jobs {
+            self.start_worker(job);
+        }
+        for (item, reason) in trash {
+            self.dispose(item, reason);
+        }
+        for alert in alerts {
+            self.tell(alert);
+        }
+    }
+
+    /// Never blocks: a waiter is sent at most one `Look` at a time and one last message, and its
+    /// channel has room for both. It never leaves while that last message is under way.
+    fn send(&self, wake: &Wake<M>, message: Message<M>) {
+        if wake.try_send(message).is_err() {
+            error!("pool \"{}\": a waiter left without its grant; please report this", self.name);
+        }
+    }
+
+    /// The one place where the pool drops an item.
+    fn dispose(&self, item: M::Item, reason: EvictReason) {
+        debug!("pool \"{}\": evicts an item: {reason}", self.name);
+        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(item))) {
+            self.log_panic("an item's drop", &payload);
+        }
+    }
+
+    fn tell(&self, alert: Alert) {
+        match alert {
+            Alert::NearlyFull => {
+                warn!("pool \"{}\": nearly full: {}", self.name, self.stats());
+            }
+            Alert::Leak { holder, held } => warn!(
+                "pool \"{}\": a lease has been held for {held:.1?}, by thread \"{}\", taken at {}",
+                self.name,
+                holder.thread_name(),
+                holder.place()
+            ),
+            Alert::Recovered => {
+                info!("pool \"{}\": an unhealthy item passed its check again", self.name);
+            }
+        }
+    }
+
+    // ---- Workers: creation and checks, off the lock and off the caller's thread ----
+
+    /// Starts a thread that does `job` and what else it then finds to do. One that hangs in user
+    /// code holds up no caller past its deadline, and no other worker.
+    fn start_worker(self: &Arc<Self>, job: Job<M::Item>) {
+        // In a cell, so that the job is still at hand if no thread can be had.
+        let job = Arc::new(Mutex::new(Some(job)));
+        let work = {
+            let (shared, job) = (self.clone(), job.clone());
+            move || {
+                if let Some(job) = take(&job) {
+                    shared.work(job);
+                }
+            }
+        };
+        let spawned = std::thread::Builder::new().name("llm-pool-worker".into()).spawn(work);
+        if let Err(error) = spawned {
+            // The job must be done all the same, or its slot and its waiter are lost.
+            warn!("pool \"{}\": cannot start a worker thread: {error}", self.name);
+            if let Some(job) = take(&job) {
+                self.work(job);
+            }
+        }
+    }
+
+    fn work(self: &Arc<Self>, first: Job<M::Item>) {
+        let mut next = Some(first);
+        while let Some(job) = next {
+            next = match job {
+                Job::Create(slot) => self.create_for_queue(slot),
+                Job::Check(slot, item) => self.check(slot, item),
+            };
+        }
+    }
+
+    fn create_for_queue(self: &Arc<Self>, slot: usize) -> Option<Job<M::Item>> {
+        match self.create() {
+            Ok(item) => self.work_step(|books, now| books.created(slot, item, now)),
+            Err(error) => self.tell_create_failed(slot, error),
+        }
+    }
+
+    fn tell_create_failed(
+        self: &Arc<Self>,
+        slot: usize,
+        error: CreateError<M::Error>,
+    ) -> Option<Job<M::Item>> {
+        let now = self.clock().now();
+        // Held across the step: whoever sees that creation has settled finds its error here.
+        let mut unclaimed = self.unclaimed_error.lock();
+        let (waiter, outbox) = self.locked(|books| books.create_failed(slot, now));
+        let (claimed, replaced) = match waiter {
+            Some(wake) => (Some((wake, error)), None),
+            None => (None, unclaimed.replace(error)),
+        };
+        drop(unclaimed);
+        drop(replaced);
+        if let Some((wake, error)) = claimed {
+            self.send(&wake, Message::CreateFailed(error));
+        }
+        self.carry_out_but_one(outbox)
+    }
+
+    fn check(self: &Arc<Self>, slot: usize, mut item: M::Item) -> Option<Job<M::Item>> {
+        let checked = panic::catch_unwind(AssertUnwindSafe(|| self.manager.check(&mut item)));
+        let passed = match checked {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                warn!("pool \"{}\": an item failed its check: {error}", self.name);
+                false
+            }
+            Err(payload) => {
+                self.log_panic("check", &payload);
+                false
+            }
+        };
+        self.work_step(|books, now| books.checked(slot, item, passed, now))
+    }
+
+    /// Enters what a worker did, and names the next job for it.
+    fn work_step(self: &Arc<Self>, step: impl FnOnce(&mut Books<M>, Time)) -> Option<Job<M::Item>> {
+        let now = self.clock().now();
+        let ((), outbox) = self.locked(|books| step(books, now));
+        self.carry_out_but_one(outbox)
+    }
+
+    /// Carries out what was asked for, but keeps one job for the calling worker.
+    fn carry_out_but_one(self: &Arc<Self>, mut outbox: PoolOutbox<M>) -> Option<Job<M::Item>> {
+        let next = outbox.jobs.pop();
+        self.carry_out(outbox);
+        next
+    }
+
+    /// Runs the user's `create`, and logs how it went.
+    pub(super) fn create(&self) -> Result<M::Item, CreateError<M::Error>> {
+        let error = match panic::catch_unwind(AssertUnwindSafe(|| self.manager.create())) {
+            Ok(Ok(item)) => {
+                debug!("pool \"{}\": created an item", self.name);
+                return Ok(item);
+            }
+            Ok(Err(error)) => CreateError::Failed(error),
+            Err(payload) => CreateError::Panicked(panic_message(&payload).into()),
+        };
+        warn!("pool \"{}\": cannot create an item: {error}", self.name);
+        let text: Arc<str> = error.to_string().into();
+        *self.last_create_error.lock() = Some((text, self.clock().now()));
+        Err(error)
+    }
+
+    pub(super) fn take_unclaimed_error(&self) -> Option<CreateError<M::Error>> {
+        self.unclaimed_error.lock().take()
+    }
+
+    // ---- Telling ----
+
+    pub(super) fn log_panic(&self, who: &str, payload: &(dyn Any + Send)) {
+        error!("pool \"{}\": {who} panicked: {}", self.name, panic_message(payload));
+    }
+
+    /// The pool as the calling thread finds it. `place` is the one it had reached in the queue.
+    pub(super) fn picture(&self, place: Option<usize>) -> Box<Picture> {
+        let (stats, held_by_caller) = {
+            let books = self.books.lock();
+            (books.stats(), books.held_by_caller())
+        };
+        let last_create_error = self.last_create_error.lock().clone();
+        let now = self.clock().now();
+        Box::new(Picture {
+            pool: self.name.clone(),
+            stats,
+            place,
+            held_by_caller,
+            last_create_error: last_create_error.map(|(text, at)| (text, now.since(at))),
+        })
+    }
+}
+
+impl<T, W: Clone> Slots<T, W> {
+    fn held_by_caller(&self) -> usize {
+        // Counting looks at every slot; nearly always the thread itself knows better.
+        if ThreadTag::may_hold() { self.held_by(ThreadTag::current()) } else { 0 }
+    }
+}
+
+fn take<T>(cell: &Mutex<Option<T>>) -> Option<T> {
+    cell.lock().take()
+}
+
+fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

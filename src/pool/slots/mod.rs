@@ -1,0 +1,455 @@
+//! The books of a pool: where every item is and who waits. Plain data, no lock, no clock, no
+//! user code: it is told the time, and leaves in its [`Outbox`] what its owner must do once the
+//! lock is released.
+//!
+//! ```text
+//!                 reserve            created               take / hand over
+//!     vacant ───────────────▶ creating ─────────▶ idle ─────────────────────▶ leased
+//!       ▲                        │                │  ▲ ▲                        │
+//!       │        create_failed   │     start check│  │ └────────────────────────┤ put_back
+//!       ├────────────────────────┘                ▼  │ passed                   │
+//!       │                                      checking                         │
+//!       │          evict, discard, detach         │  ▲                          │
+//!       ├───────────────◀──────────────── failed  ▼  │ checked again            │
+//!       │                                      unhealthy                        │
+//!       └───────────────◀───────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Each slot is in exactly one of these places, so law 1 holds by construction; `size() <=
+//! max_size` is kept by the only door in, [`Slots::reserve`]. Law 2 is kept by one routine,
+//! [`Slots::settle`], run after every step that may have freed capacity.
+
+mod outbox;
+mod queue;
+mod upkeep;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::config::PoolConfig;
+use super::holder::{Holder, ThreadTag};
+use super::stats::{EvictReason, Stats};
+use crate::clock::Time;
+
+pub(crate) use outbox::{Alert, Grant, Job, Outbox};
+pub(crate) use queue::{Joined, Look, Refused, Ticket};
+
+use queue::Waiter;
+
+/// `T` is the item; `W` is how to reach a waiter, cheap to clone.
+pub(crate) struct Slots<T, W> {
+    slots: Vec<Slot<T>>,
+    /// Indices of the vacant slots among `slots`.
+    vacant: Vec<usize>,
+    /// Idle slots, the coldest in front: taken from the back, expired from the front.
+    idle: VecDeque<usize>,
+    /// Unhealthy slots, the longest so in front.
+    unhealthy: VecDeque<usize>,
+    creating: usize,
+    checking: usize,
+    /// Who waits, in the order they came.
+    waiters: VecDeque<Waiter<W>>,
+    next_ticket: u64,
+    /// Creations wanted to bring the idle items back to `min_idle`.
+    refill: usize,
+    /// Counts resets; a slot of an earlier epoch ends when its item comes back.
+    epoch: u64,
+    closed: bool,
+    rules: Rules,
+    totals: Stats,
+    /// Warned since the last sweep: about too much in use, about a slow wait.
+    warned_full: bool,
+    warned_slow: bool,
+    outbox: Outbox<T, W>,
+}
+
+/// One unit of `max_size`, and what is known of the item in it.
+struct Slot<T> {
+    place: Place<T>,
+    epoch: u64,
+    expires: Time,
+    uses: u64,
+    /// When the item last became idle, or was last checked.
+    idle_since: Time,
+    checked_at: Time,
+    /// Failed checks in a row, and when the next one is due.
+    failures: u32,
+    check_due: Time,
+    leased_at: Time,
+    /// Of the present lease, or the last one.
+    holder: Option<Holder>,
+    leak_told: bool,
+}
+
+/// Where a slot's item is.
+enum Place<T> {
+    Vacant,
+    Creating,
+    Idle(T),
+    /// Out with a worker that checks it.
+    Checking,
+    Unhealthy(T),
+    /// Out with a lease, or on its way to a waiter.
+    Leased,
+}
+
+/// The settings that the books go by.
+struct Rules {
+    max_size: usize,
+    min_idle: usize,
+    max_waiting: usize,
+    max_creating: usize,
+    max_uses: u64,
+    max_check_failures: u32,
+    idle_timeout: Option<Duration>,
+    max_lifetime: Option<Duration>,
+    check_interval: Option<Duration>,
+    maintenance_interval: Duration,
+    leak_after: Option<Duration>,
+    nearly_full: Option<u8>,
+}
+
+impl<T, W: Clone> Slots<T, W> {
+    pub(crate) fn new(config: &PoolConfig) -> Self {
+        Self {
+            slots: Vec::new(),
+            vacant: Vec::new(),
+            idle: VecDeque::new(),
+            unhealthy: VecDeque::new(),
+            creating: 0,
+            checking: 0,
+            waiters: VecDeque::new(),
+            next_ticket: 0,
+            refill: 0,
+            epoch: 0,
+            closed: false,
+            rules: Rules {
+                max_size: config.max_size,
+                min_idle: config.min_idle,
+                max_waiting: config.max_waiting.unwrap_or(usize::MAX),
+                max_creating: config.max_creating,
+                max_uses: config.max_uses.unwrap_or(u64::MAX),
+                max_check_failures: config.max_check_failures,
+                idle_timeout: config.idle_timeout,
+                max_lifetime: config.max_lifetime,
+                check_interval: config.check_interval,
+                maintenance_interval: config.maintenance_interval,
+                leak_after: config.leak_after,
+                nearly_full: config.nearly_full,
+            },
+            totals: Stats::default(),
+            warned_full: false,
+            warned_slow: false,
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// What the owner must do once the lock is released; `None`, nearly always, for nothing.
+    #[inline]
+    pub(crate) fn take_outbox(&mut self) -> Option<Outbox<T, W>> {
+        if self.outbox.is_empty() { None } else { Some(std::mem::take(&mut self.outbox)) }
+    }
+
+    // ---- What is there ----
+
+    /// Slots that are not vacant.
+    pub(crate) fn size(&self) -> usize {
+        self.slots.len() - self.vacant.len()
+    }
+
+    #[inline]
+    pub(crate) fn in_use(&self) -> usize {
+        self.size() - self.idle.len() - self.creating - self.checking - self.unhealthy.len()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    #[inline]
+    pub(crate) fn has_waiters(&self) -> bool {
+        !self.waiters.is_empty()
+    }
+
+    /// Whether the creations that were asked for have ended, well or not.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.creating == 0 && self.refill == 0
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            max_size: self.rules.max_size,
+            idle: self.idle.len(),
+            in_use: self.in_use(),
+            creating: self.creating,
+            checking: self.checking,
+            unhealthy: self.unhealthy.len(),
+            waiting: self.waiters.len(),
+            ..self.totals
+        }
+    }
+
+    /// How many leases out now were taken by `thread`. Looks at every slot.
+    pub(crate) fn held_by(&self, thread: ThreadTag) -> usize {
+        let by_thread = |slot: &&Slot<T>| {
+            matches!(slot.place, Place::Leased)
+                && slot.holder.as_ref().is_some_and(|holder| holder.thread() == thread)
+        };
+        self.slots.iter().filter(by_thread).count()
+    }
+
+    // ---- Taking ----
+
+    /// The most recently used idle item, unless it belongs to somebody who waits.
+    /// `now` must be exact when there are waiters.
+    #[inline]
+    pub(crate) fn take(&mut self, now: Time, holder: Holder) -> Option<(usize, T)> {
+        if self.has_waiters() && !self.may_overtake(now) {
+            return None;
+        }
+        let (index, item) = self.pop_idle(now)?;
+        self.lease_out(index, now, holder);
+        Some((index, item))
+    }
+
+    /// Removes the most recently used idle item that has not reached its lifetime; those that
+    /// have are evicted on the way.
+    #[inline]
+    fn pop_idle(&mut self, now: Time) -> Option<(usize, T)> {
+        while let Some(index) = self.idle.pop_back() {
+            let slot = &mut self.slots[index];
+            let expired = slot.expires <= now;
+            let Place::Idle(item) = std::mem::replace(&mut slot.place, Place::Leased) else {
+                unreachable!("the idle stack holds idle slots");
+            };
+            if !expired {
+                return Some((index, item));
+            }
+            self.end(index, item, EvictReason::Lifetime);
+        }
+        None
+    }
+
+    #[inline]
+    fn lease_out(&mut self, index: usize, now: Time, holder: Holder) {
+        let slot = &mut self.slots[index];
+        slot.place = Place::Leased;
+        slot.uses += 1;
+        slot.leased_at = now;
+        slot.holder = Some(holder);
+        slot.leak_told = false;
+        self.totals.gets += 1;
+        if let Some(share) = self.rules.nearly_full {
+            if !self.warned_full && self.in_use() * 100 > self.rules.max_size * usize::from(share) {
+                self.warned_full = true;
+                self.outbox.alerts.push(Alert::NearlyFull);
+            }
+        }
+    }
+
+    // ---- Giving back ----
+
+    /// A leased item comes home in good order. `now` must be exact when there are waiters.
+    #[inline]
+    pub(crate) fn put_back(&mut self, index: usize, item: T, now: Time) {
+        self.note_hold(index, now);
+        match self.reason_to_end(index, now) {
+            None => {
+                self.totals.put_back += 1;
+                self.make_idle(index, item, now);
+            }
+            Some(reason) => self.end(index, item, reason),
+        }
+        if self.has_waiters() {
+            self.settle(now);
+        }
+    }
+
+    /// A leased item comes home to be dropped.
+    pub(crate) fn put_back_bad(&mut self, index: usize, item: T, reason: EvictReason, now: Time) {
+        self.note_hold(index, now);
+        self.end(index, item, reason);
+        self.settle(now);
+    }
+
+    /// A leased item leaves for good.
+    pub(crate) fn detach(&mut self, index: usize, now: Time) {
+        self.note_hold(index, now);
+        self.totals.detached += 1;
+        self.vacate(index);
+        self.settle(now);
+    }
+
+    fn note_hold(&mut self, index: usize, now: Time) {
+        let held = now.since(self.slots[index].leased_at);
+        self.totals.hold_time = self.totals.hold_time.saturating_add(held);
+    }
+
+    fn reason_to_end(&self, index: usize, now: Time) -> Option<EvictReason> {
+        let slot = &self.slots[index];
+        if self.closed {
+            Some(EvictReason::Closed)
+        } else if slot.epoch != self.epoch {
+            Some(EvictReason::Reset)
+        } else if self.size() > self.rules.max_size {
+            Some(EvictReason::Resized)
+        } else if slot.uses >= self.rules.max_uses {
+            Some(EvictReason::Uses)
+        } else if slot.expires <= now {
+            Some(EvictReason::Lifetime)
+        } else {
+            None
+        }
+    }
+
+    fn make_idle(&mut self, index: usize, item: T, now: Time) {
+        let slot = &mut self.slots[index];
+        slot.place = Place::Idle(item);
+        slot.idle_since = now;
+        self.idle.push_back(index);
+    }
+
+    /// The only way out for an item: to the trash, with a reason. The slot must already be off
+    /// every list and count.
+    fn end(&mut self, index: usize, item: T, reason: EvictReason) {
+        self.totals.evicted += 1;
+        self.totals.evicted_by[reason as usize] += 1;
+        self.outbox.trash.push((item, reason));
+        self.vacate(index);
+    }
+
+    fn vacate(&mut self, index: usize) {
+        self.slots[index].place = Place::Vacant;
+        self.vacant.push(index);
+    }
+
+    // ---- Creating ----
+
+    /// A slot to create an item in, if the cap leaves room and nobody waits who comes first.
+    pub(crate) fn reserve(&mut self) -> Option<usize> {
+        if self.closed || self.size() >= self.rules.max_size {
+            return None;
+        }
+        let slot = Slot {
+            place: Place::Creating,
+            epoch: self.epoch,
+            expires: Time::NEVER,
+            uses: 0,
+            idle_since: Time::NEVER,
+            checked_at: Time::NEVER,
+            failures: 0,
+            check_due: Time::NEVER,
+            leased_at: Time::NEVER,
+            holder: None,
+            leak_told: false,
+        };
+        let index = match self.vacant.pop() {
+            Some(index) => {
+                self.slots[index] = slot;
+                index
+            }
+            None => {
+                self.slots.push(slot);
+                self.slots.len() - 1
+            }
+        };
+        self.creating += 1;
+        Some(index)
+    }
+
+    /// A created item goes to the first waiter, else among the idle.
+    pub(crate) fn created(&mut self, index: usize, item: T, now: Time) {
+        self.note_created(index, now);
+        if let Some(reason) = self.reason_to_end_new(index) {
+            self.end(index, item, reason);
+        } else if let Some(waiter) = self.waiters.pop_front() {
+            self.hand_over(index, item, waiter, now);
+        } else {
+            self.refill = self.refill.saturating_sub(1);
+            self.make_idle(index, item, now);
+            self.retire_one_expired(now);
+        }
+        self.settle(now);
+    }
+
+    /// A created item goes to the thread that created it, or nowhere if the pool was closed
+    /// meanwhile.
+    pub(crate) fn adopt(&mut self, index: usize, item: T, now: Time, holder: Holder) -> Option<T> {
+        self.note_created(index, now);
+        if self.closed {
+            self.end(index, item, EvictReason::Closed);
+            return None;
+        }
+        self.lease_out(index, now, holder);
+        Some(item)
+    }
+
+    /// A creation failed that the thread itself had asked for.
+    pub(crate) fn own_create_failed(&mut self, index: usize, now: Time) {
+        self.creating -= 1;
+        self.totals.create_failures += 1;
+        self.vacate(index);
+        self.settle(now);
+    }
+
+    /// A creation failed that was for the queue: names the first waiter, who shall hear of it.
+    pub(crate) fn create_failed(&mut self, index: usize, now: Time) -> Option<W> {
+        let waiter = self.waiters.pop_front();
+        if waiter.is_none() {
+            self.refill = self.refill.saturating_sub(1);
+        }
+        self.own_create_failed(index, now);
+        waiter.map(|waiter| waiter.wake)
+    }
+
+    fn note_created(&mut self, index: usize, now: Time) {
+        self.creating -= 1;
+        let nth = self.totals.created;
+        self.totals.created += 1;
+        let slot = &mut self.slots[index];
+        slot.checked_at = now;
+        if let Some(lifetime) = self.rules.max_lifetime {
+            slot.expires = now.after(spread(lifetime, nth));
+        }
+    }
+
+    /// Whether a new item is already out of date: like [`Self::reason_to_end`], but one begun
+    /// before a reset still serves a waiter, once.
+    fn reason_to_end_new(&self, index: usize) -> Option<EvictReason> {
+        if self.closed {
+            Some(EvictReason::Closed)
+        } else if self.size() > self.rules.max_size {
+            Some(EvictReason::Resized)
+        } else if self.slots[index].epoch != self.epoch && !self.has_waiters() {
+            Some(EvictReason::Reset)
+        } else {
+            None
+        }
+    }
+
+    /// Starts the creations that waiters and refill ask for, as far as the caps allow. A waiter
+    /// may have the slot of an unhealthy item; refill may not.
+    fn hire(&mut self) {
+        while self.creating < self.rules.max_creating
+            && self.creating < self.waiters.len() + self.refill
+        {
+            if self.size() >= self.rules.max_size && self.creating < self.waiters.len() {
+                self.evict_unhealthy();
+            }
+            let Some(index) = self.reserve() else { return };
+            self.outbox.jobs.push(Job::Create(index));
+        }
+    }
+}
+
+/// The lifetime of the `nth` item: up to a tenth shorter than `lifetime`. Multiples of the golden
+/// ratio, less their whole part, fill a range evenly however many there are, so that no two items
+/// end together (the low-discrepancy sequence of Knuth, TAOCP 3, section 6.4).
+fn spread(lifetime: Duration, nth: u64) -> Duration {
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    let part = nth.wrapping_mul(GOLDEN) >> 32;
+    let tenth = lifetime / 10;
+    // part is below 2^32, so the product fits in 128 bits and the quotient in `tenth`.
+    let cut = (tenth.as_nanos() * u128::from(part)) >> 32;
+    lifetime.saturating_sub(Duration::from_nanos(u64::try_from(cut).unwrap_or(u64::MAX)))
+}

@@ -1,0 +1,60 @@
+//! What the books leave to be done once the lock is released.
+
+use super::super::holder::Holder;
+use super::super::stats::EvictReason;
+use std::time::Duration;
+
+/// Filled under the lock, carried out after it.
+pub(crate) struct Outbox<T, W> {
+    /// What waiters are to be sent.
+    pub(crate) grants: Vec<(W, Grant<T>)>,
+    /// What workers are to do.
+    pub(crate) jobs: Vec<Job<T>>,
+    /// Items to drop.
+    pub(crate) trash: Vec<(T, EvictReason)>,
+    /// What is worth a line in the log.
+    pub(crate) alerts: Vec<Alert>,
+}
+
+/// What a waiter gets.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Grant<T> {
+    /// A leased item, in this slot.
+    Item(usize, T),
+    /// An idle item may be had, by whoever comes first.
+    Look,
+    /// The pool was closed.
+    Closed,
+}
+
+/// What a worker does; the slot is reserved for it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Job<T> {
+    Create(usize),
+    Check(usize, T),
+}
+
+/// What is worth a line in the log.
+#[derive(Debug)]
+pub(crate) enum Alert {
+    NearlyFull,
+    Leak { holder: Holder, held: Duration },
+    Recovered,
+}
+
+impl<T, W> Outbox<T, W> {
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.grants.is_empty()
+            && self.jobs.is_empty()
+            && self.trash.is_empty()
+            && self.alerts.is_empty()
+    }
+}
+
+impl<T, W> Default for Outbox<T, W> {
+    fn default() -> Self {
+        // No allocation until something is pushed.
+        Self { grants: Vec::new(), jobs: Vec::new(), trash: Vec::new(), alerts: Vec::new() }
+    }
+}

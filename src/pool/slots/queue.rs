@@ -1,0 +1,174 @@
+//! The queue of waiters: strict order, save for a waiter's first moment.
+//!
+//! Once a queue stands, handing every item over costs a wake-up each, and no running thread gets
+//! anything without going to sleep first. So while the first waiter is young, an item that comes
+//! back is left where a running thread may take it, and the waiter is told once to come and look.
+//! If it comes too late it keeps its place in front, and looks again when its moment is over.
+//! From then on nobody overtakes it: what comes back is handed to it under the lock.
+
+use std::time::Duration;
+
+use super::super::holder::Holder;
+use super::{Grant, Slots};
+use crate::clock::Time;
+
+/// How long a waiter may be overtaken. Long beside a wake-up (some microseconds), short beside
+/// any call over a network.
+pub(super) const MOMENT: Duration = Duration::from_micros(500);
+
+/// A place in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(u64);
+
+pub(super) struct Waiter<W> {
+    ticket: Ticket,
+    pub(super) wake: W,
+    since: Time,
+    holder: Holder,
+    /// Told to come and look.
+    nudged: bool,
+}
+
+impl<W> Waiter<W> {
+    fn is_young(&self, now: Time) -> bool {
+        now < self.since.after(MOMENT)
+    }
+}
+
+/// What becomes of a thread that finds no idle item.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Joined<T> {
+    /// There is one after all, now leased to it.
+    Item(usize, T),
+    Waits(Ticket),
+}
+
+/// Why a thread may not even wait.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    QueueFull,
+    Closed,
+}
+
+/// What a waiter finds that came to look.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Look<T> {
+    /// An item, now leased to it.
+    Item(usize, T),
+    /// Nothing yet; look again then, unless an item is handed over before.
+    Later(Time),
+    /// Its grant is already under way.
+    Granted,
+}
+
+impl<T, W: Clone> Slots<T, W> {
+    /// Takes an idle item if there is one after all; else joins the queue, and has an item
+    /// created if the caps leave room.
+    pub(crate) fn join(
+        &mut self,
+        wake: W,
+        now: Time,
+        holder: Holder,
+    ) -> Result<Joined<T>, Refused> {
+        if self.closed {
+            return Err(Refused::Closed);
+        }
+        if let Some((index, item)) = self.take(now, holder.clone()) {
+            return Ok(Joined::Item(index, item));
+        }
+        if self.waiters.len() >= self.rules.max_waiting {
+            self.totals.queue_full += 1;
+            return Err(Refused::QueueFull);
+        }
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.waiters.push_back(Waiter { ticket, wake, since: now, holder, nudged: false });
+        self.settle(now);
+        Ok(Joined::Waits(ticket))
+    }
+
+    /// A waiter that was nudged, or whose moment is over, looks for an idle item.
+    pub(crate) fn look(&mut self, ticket: Ticket, now: Time) -> Look<T> {
+        let Some(place) = self.place_of(ticket) else { return Look::Granted };
+        let since = self.waiters[place].since;
+        if place == 0 {
+            if let Some((index, item)) = self.pop_idle(now) {
+                if let Some(waiter) = self.waiters.pop_front() {
+                    self.note_wait(&waiter, now);
+                    self.lease_out(index, now, waiter.holder);
+                }
+                // Another idle item may be there for the next in line.
+                self.settle(now);
+                return Look::Item(index, item);
+            }
+            // Expired items may have gone on the way and left room.
+            self.hire();
+        }
+        let moment_ends = since.after(MOMENT);
+        Look::Later(if now < moment_ends { moment_ends } else { Time::NEVER })
+    }
+
+    /// Leaves the queue at the deadline. `None` if a grant is already under way, which must then
+    /// be received; else the place it had reached, counted from 1.
+    pub(crate) fn give_up(&mut self, ticket: Ticket, now: Time) -> Option<usize> {
+        let place = self.place_of(ticket)?;
+        self.waiters.remove(place);
+        self.totals.timeouts += 1;
+        // Whatever it was nudged for is the next one's.
+        self.settle(now);
+        Some(place + 1)
+    }
+
+    /// Serves the queue: the one routine behind law 2, run after whatever may have freed capacity
+    /// or changed who is first. Afterwards no item is idle while a waiter past its moment is in
+    /// front, a young one in front has been nudged, and creations are under way as the caps allow.
+    pub(super) fn settle(&mut self, now: Time) {
+        while let Some(first) = self.waiters.front_mut() {
+            if self.idle.is_empty() {
+                break;
+            }
+            if first.is_young(now) {
+                if !first.nudged {
+                    first.nudged = true;
+                    self.outbox.grants.push((first.wake.clone(), Grant::Look));
+                }
+                break;
+            }
+            let Some((index, item)) = self.pop_idle(now) else { break };
+            let Some(waiter) = self.waiters.pop_front() else { break };
+            self.hand_over(index, item, waiter, now);
+        }
+        self.hire();
+    }
+
+    /// Whether a thread that has just come may take an idle item before those who wait.
+    pub(super) fn may_overtake(&mut self, now: Time) -> bool {
+        self.settle(now);
+        self.waiters.front().is_none_or(|first| first.is_young(now))
+    }
+
+    pub(super) fn hand_over(&mut self, index: usize, item: T, waiter: Waiter<W>, now: Time) {
+        self.note_wait(&waiter, now);
+        self.lease_out(index, now, waiter.holder);
+        self.outbox.grants.push((waiter.wake, Grant::Item(index, item)));
+    }
+
+    /// Everybody who waits leaves, to hear that the pool is closed.
+    pub(super) fn dismiss_all(&mut self) {
+        for waiter in self.waiters.drain(..) {
+            self.outbox.grants.push((waiter.wake, Grant::Closed));
+        }
+    }
+
+    fn note_wait(&mut self, waiter: &Waiter<W>, now: Time) {
+        let waited = now.since(waiter.since);
+        self.totals.waits += 1;
+        self.totals.wait_time = self.totals.wait_time.saturating_add(waited);
+        self.totals.longest_wait = self.totals.longest_wait.max(waited);
+    }
+
+    /// Tickets grow along the queue.
+    fn place_of(&self, ticket: Ticket) -> Option<usize> {
+        self.waiters.binary_search_by_key(&ticket, |waiter| waiter.ticket).ok()
+    }
+}

@@ -1,0 +1,143 @@
+//! What a pool holds now and what it has done so far.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A pool's counts, all read at one moment under its lock.
+///
+/// The first six say what is there now; at every moment
+/// `idle + in_use + creating + checking + unhealthy` is the pool's size, at most `max_size`
+/// (save after a [`resize`](crate::Pool::resize) below what is leased). The rest are totals since
+/// the start, and balance: `created = evicted + detached + size - creating`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The cap in force.
+    pub max_size: usize,
+    /// Items ready to be taken.
+    pub idle: usize,
+    /// Items held by leases, or on their way to a waiter.
+    pub in_use: usize,
+    /// Items being created.
+    pub creating: usize,
+    /// Idle items whose check is running.
+    pub checking: usize,
+    /// Items set aside after a failed check, to be checked again.
+    pub unhealthy: usize,
+    /// Threads waiting.
+    pub waiting: usize,
+
+    /// Items created.
+    pub created: u64,
+    /// Creations that failed or panicked.
+    pub create_failures: u64,
+    /// Leases given out.
+    pub gets: u64,
+    /// Leases for which a thread had to wait.
+    pub waits: u64,
+    /// Waits that ended at their deadline.
+    pub timeouts: u64,
+    /// Callers turned away because `max_waiting` threads were waiting.
+    pub queue_full: u64,
+    /// Leases whose item came back to stay.
+    pub put_back: u64,
+    /// Items taken out of the pool for good by `Lease::detach`.
+    pub detached: u64,
+    /// Items evicted, for whatever reason.
+    pub evicted: u64,
+    /// Checks that failed or panicked.
+    pub check_failures: u64,
+    /// All time spent waiting, by those who then got a lease.
+    pub wait_time: Duration,
+    /// The longest wait of one who then got a lease.
+    pub longest_wait: Duration,
+    /// All time that ended leases were held, to about 10 ms each.
+    pub hold_time: Duration,
+
+    pub(super) evicted_by: [u64; EvictReason::ALL.len()],
+}
+
+impl Stats {
+    /// Items evicted for one reason.
+    #[must_use]
+    pub fn evicted_for(&self, reason: EvictReason) -> u64 {
+        self.evicted_by[reason as usize]
+    }
+}
+
+impl fmt::Display for Stats {
+    /// One line for a log or a console.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { max_size, idle, in_use, creating, checking, unhealthy, waiting, .. } = self;
+        write!(
+            f,
+            "max {max_size}, idle {idle}, in use {in_use}, creating {creating}, \
+             checking {checking}, unhealthy {unhealthy}, waiting {waiting}; "
+        )?;
+        let Self { created, evicted, gets, waits, timeouts, longest_wait, .. } = self;
+        write!(
+            f,
+            "created {created}, evicted {evicted}, gets {gets}, waits {waits}, \
+             time-outs {timeouts}, longest wait {longest_wait:.1?}"
+        )
+    }
+}
+
+/// Why the pool dropped an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EvictReason {
+    /// Its holder discarded it.
+    Discarded,
+    /// `Manage::is_broken` said so, or panicked.
+    Broken,
+    /// Its lease was dropped by a panicking thread.
+    Panicked,
+    /// It was idle for `idle_timeout`.
+    Idle,
+    /// It reached `max_lifetime`.
+    Lifetime,
+    /// It reached `max_uses`.
+    Uses,
+    /// It failed its checks, or a waiter needed its slot while it was unhealthy.
+    Unhealthy,
+    /// It was made before a `reset`.
+    Reset,
+    /// A `resize` left no room for it.
+    Resized,
+    /// The pool was closed.
+    Closed,
+}
+
+impl EvictReason {
+    /// All reasons.
+    pub const ALL: [EvictReason; 10] = [
+        EvictReason::Discarded,
+        EvictReason::Broken,
+        EvictReason::Panicked,
+        EvictReason::Idle,
+        EvictReason::Lifetime,
+        EvictReason::Uses,
+        EvictReason::Unhealthy,
+        EvictReason::Reset,
+        EvictReason::Resized,
+        EvictReason::Closed,
+    ];
+}
+
+impl fmt::Display for EvictReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            EvictReason::Discarded => "discarded by its holder",
+            EvictReason::Broken => "broken at put-back",
+            EvictReason::Panicked => "its holder panicked",
+            EvictReason::Idle => "idle_timeout",
+            EvictReason::Lifetime => "max_lifetime",
+            EvictReason::Uses => "max_uses",
+            EvictReason::Unhealthy => "failed its checks",
+            EvictReason::Reset => "reset",
+            EvictReason::Resized => "resize",
+            EvictReason::Closed => "pool closed",
+        })
+    }
+}
