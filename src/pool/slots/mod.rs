@@ -23,6 +23,9 @@ mod outbox;
 mod queue;
 mod upkeep;
 
+#[cfg(test)]
+mod model_tests;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 

@@ -33,6 +33,11 @@ impl<W> Waiter<W> {
     fn is_young(&self, now: Time) -> bool {
         now < self.since.after(MOMENT)
     }
+
+    #[cfg(test)]
+    pub(super) fn was_nudged(&self) -> bool {
+        self.nudged
+    }
 }
 
 /// What becomes of a thread that finds no idle item.
