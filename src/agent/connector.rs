@@ -1,0 +1,277 @@
+//! One connector for all agents of a manager, and what it adds to each connection.
+//!
+//! Shared, because `ureq`'s connector holds the TLS configuration with the tickets that make the
+//! next handshake cheap: with one an agent, every agent pays a full handshake.
+//!
+//! Each connection is wrapped, for three things that `ureq` leaves open. The wait for the first
+//! byte of an answer, in which the model thinks, is not a pause between two bytes. Reading the
+//! rest of a dropped body has a time limit, see [`read_until`]. And headers may be larger than the
+//! buffer, see [`Overflow`].
+//!
+//! This file and `dns.rs` are the only ones to name `ureq::unversioned`.
+
+use std::cell::Cell;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Instant;
+use std::{fmt, io};
+
+use ureq::tls::TlsConfig;
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport,
+};
+use ureq::{Error, Timeout};
+
+use super::config::is_socks;
+
+/// Clones share one connector.
+#[derive(Clone)]
+pub(super) struct SharedConnector(Arc<Shared>);
+
+struct Shared {
+    chain: DefaultConnector,
+    /// Of the agents' TLS configuration.
+    tls_hash: u64,
+    socks: bool,
+}
+
+impl SharedConnector {
+    pub(super) fn new(config: &ureq::config::Config) -> Self {
+        let chain = DefaultConnector::default();
+        let socks = has_socks(&chain);
+        Self(Arc::new(Shared { chain, tls_hash: hash(config.tls_config()), socks }))
+    }
+}
+
+impl Connector for SharedConnector {
+    type Out = PatientTransport;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<()>,
+    ) -> Result<Option<PatientTransport>, Error> {
+        let Shared { chain, tls_hash, socks } = &*self.0;
+        let passed = |proxy: &&ureq::Proxy| is_socks(proxy) && !proxy.is_no_proxy(details.uri);
+        if !socks && details.config.proxy().filter(passed).is_some() {
+            // Of a request's own configuration; ureq would panic.
+            return Err(Error::Other("a socks proxy needs ureq's feature `socks-proxy`".into()));
+        }
+
+        let connected = if details.request_level && hash(details.config.tls_config()) == *tls_hash {
+            // ureq keeps no TLS configuration that a request brings, so a program that sets, say,
+            // a time-out on every request would never resume a handshake. The agents' own
+            // configuration is the agents' own, whoever brings it.
+            chain.connect(&agent_level(details), chained)?
+        } else {
+            chain.connect(details, chained)?
+        };
+        let overflow = Overflow::of(details.config.max_response_header_size());
+        Ok(connected.map(|inner| PatientTransport { inner, asked: false, overflow }))
+    }
+}
+
+impl fmt::Debug for SharedConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedConnector")
+    }
+}
+
+fn agent_level<'a>(details: &ConnectionDetails<'a>) -> ConnectionDetails<'a> {
+    ConnectionDetails {
+        uri: details.uri,
+        addrs: details.addrs.clone(),
+        config: details.config,
+        request_level: false,
+        resolver: details.resolver,
+        now: details.now,
+        timeout: details.timeout,
+        current_time: details.current_time.clone(),
+        run_connector: details.run_connector.clone(),
+        register_shutdown: details.register_shutdown.clone(),
+    }
+}
+
+fn hash(config: &TlsConfig) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    config.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Whether `ureq` was built, by whichever crate of the program, with its feature `socks-proxy`.
+pub(super) fn speaks_socks() -> bool {
+    has_socks(&DefaultConnector::default())
+}
+
+/// Features of a dependency cannot be asked for; its chain of connectors shows this one.
+fn has_socks(chain: &DefaultConnector) -> bool {
+    !format!("{chain:?}").contains("WarnOnNoSocksConnector")
+}
+
+/// A connection that lets the server think.
+///
+/// Adds a few branches to a wait for the socket and one to a read from the buffer.
+pub(super) struct PatientTransport {
+    inner: Box<dyn Transport>,
+    /// Something was sent and nothing came back yet: the server thinks.
+    asked: bool,
+    /// While it holds anything, it is the input, and the buffer of `inner` is empty.
+    overflow: Overflow,
+}
+
+impl Transport for PatientTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        if self.overflow.is_empty() { self.inner.buffers() } else { &mut self.overflow }
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        if !self.overflow.is_empty() {
+            // It has no output. Only a server that answers at length what it was not yet asked
+            // gets here.
+            let early = io::Error::new(io::ErrorKind::InvalidData, "a long answer came too early");
+            return Err(Error::Io(early));
+        }
+        self.asked = true;
+        self.inner.transmit_output(amount, timeout)
+    }
+
+    fn await_input(&mut self, mut timeout: NextTimeout) -> Result<bool, Error> {
+        if self.asked {
+            timeout.per_read = None;
+        }
+        if let Some(until) = UNTIL.get() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Error::Timeout(Timeout::PerRead));
+            }
+            timeout.per_read = Some(timeout.per_read.map_or(left.into(), |at| at.min(left.into())));
+        }
+        if self.overflow.is_full() {
+            return Ok(false);
+        }
+        // Asked for more although the buffer is full: `ureq` needs it all at once.
+        if self.inner.buffers().input_append_buf().is_empty() {
+            self.overflow.take_from(self.inner.buffers());
+        }
+        let any = self.inner.await_input(timeout)?;
+        self.asked &= !any;
+        if !self.overflow.is_empty() {
+            self.overflow.take_from(self.inner.buffers());
+        }
+        Ok(any)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.inner.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.inner.is_tls()
+    }
+}
+
+impl fmt::Debug for PatientTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+/// The start of an answer whose headers are larger than the buffer.
+///
+/// `ureq` parses headers in one piece and its buffer does not grow, so that it takes an answer with
+/// more of them for a lost connection. Filled in that case only, it serves in place of the buffer
+/// until all it holds is used up.
+struct Overflow {
+    bytes: Vec<u8>,
+    used: usize,
+    /// The last use used something, as `ureq`'s own buffer has it.
+    progress: bool,
+    /// `ureq` refuses more than this in one piece; its talk with a proxy knows no limit.
+    limit: usize,
+}
+
+impl Overflow {
+    fn of(limit: usize) -> Self {
+        Self { bytes: Vec::new(), used: 0, progress: false, limit }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes.len() - self.used > self.limit
+    }
+
+    fn take_from(&mut self, buffers: &mut dyn Buffers) {
+        self.bytes.drain(..self.used);
+        self.used = 0;
+        let input = buffers.input();
+        self.bytes.extend_from_slice(input);
+        let amount = input.len();
+        buffers.input_consume(amount);
+    }
+}
+
+impl Buffers for Overflow {
+    fn input(&self) -> &[u8] {
+        &self.bytes[self.used..]
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.progress = amount > 0;
+        self.used += amount;
+        if self.used >= self.bytes.len() {
+            // The memory goes as well.
+            *self = Self::of(self.limit);
+        }
+    }
+
+    fn can_use_input(&self) -> bool {
+        self.progress && !self.input().is_empty()
+    }
+
+    // Nothing is sent from here, and what comes goes through the buffer.
+
+    fn output(&mut self) -> &mut [u8] {
+        &mut []
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        (&mut [], &mut [])
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        &mut []
+    }
+
+    fn input_appended(&mut self, _: usize) {}
+}
+
+thread_local! {
+    /// When this thread's reads must end. A body has no other way to tell its connection.
+    static UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Runs `read`; no wait for a socket in it goes on past `until`.
+pub(super) fn read_until<T>(until: Option<Instant>, read: impl FnOnce() -> T) -> T {
+    struct Restore(Option<Instant>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            UNTIL.set(self.0);
+        }
+    }
+    let _restore = Restore(UNTIL.replace(until));
+    read()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_build_knows_that_it_has_no_socks() {
+        // Tells when `ureq` renames what `has_socks` looks for.
+        assert!(!speaks_socks());
+    }
+}
