@@ -1,8 +1,54 @@
-//! skeleton
+//! A fair, blocking pool of [`ureq`] agents, for programs that call LLM and other HTTP APIs from
+//! plain threads, from rayon or thread-pool workers, or from a command-line program that is not
+//! async.
+//!
+//! ```
+//! use llm_pool::agent::{AgentConfig, AgentManager};
+//! use llm_pool::{Pool, PoolConfig};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = llm_pool::test_server::TestServer::start()?;
+//! # let url = format!("{}/v1/models", server.url());
+//! let manager = AgentManager::new(AgentConfig::default())?;
+//! let pool = Pool::new(PoolConfig::default().min_idle(3).max_size(30), manager)?;
+//!
+//! let agent = pool.get()?; // waits its turn; derefs to `ureq::Agent`
+//! let models = agent.get(&url).call()?.body_mut().read_to_string()?;
+//! drop(agent); // put back, with its open connection
+//! # assert!(models.contains("data"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is here
+//!
+//! - [`Pool`] is generic over a [`Manage`] and has the laws: a cap that holds, waiters served in
+//!   the order they came, nothing lost when user code fails or panics. See [`pool`].
+//! - [`agent`] makes `ureq` agents that share TLS tickets and DNS answers, and ties a streamed
+//!   answer to its lease.
+//! - [`test_server`], with the feature of that name, is a stand-in for an LLM server.
+//!
+//! # Features
+//!
+//! | feature | default | adds | dependencies |
+//! |---|---|---|---|
+//! | `test-server` | no | [`test_server`] | `httparse`, `serde_json` |
+//!
+//! # Logs
+//!
+//! Through the [`log`] crate: *debug* for every item created or evicted (with the reason) and for
+//! a pool's start and end; *info* when an unhealthy item recovered; *warn* for a failed creation
+//! or check, a time-out, a slow wait, a pool nearly full, a lease held too long and a wait that
+//! may be for itself; *error* for a panic in user code. Nothing is logged under a lock.
+
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+#![cfg_attr(test, allow(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod agent;
 mod clock;
 mod error;
 pub mod pool;
+mod setters;
 #[cfg(feature = "test-server")]
 pub mod test_server;
 
@@ -11,3 +57,8 @@ pub use error::ConfigError;
 pub use pool::{
     CreateError, EvictReason, GetError, Lease, Manage, Picture, Pool, PoolConfig, StartError, Stats,
 };
+
+/// Compiles and runs the code in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -167,7 +167,7 @@ fn run(seed: u64, ends_by_drop: bool) {
     let config = PoolConfig::default()
         .name(format!("stress {seed}"))
         .max_size(SIZES[1])
-        .min_idle(2_usize)
+        .min_idle(2)
         .max_waiting(40)
         .max_uses(30)
         .idle_timeout(Duration::from_millis(5))

@@ -8,6 +8,7 @@ use ureq::tls::{Certificate, PemItem, TlsConfig};
 
 use crate::ConfigError;
 use crate::error::Problems;
+use crate::setters::setters;
 
 /// Settings of the agents that an [`AgentManager`](super::AgentManager) makes.
 ///
@@ -109,84 +110,23 @@ impl Default for AgentConfig {
     }
 }
 
+setters! {
+    AgentConfig {
+        connect_timeout: impl Into<Option<Duration>>,
+        first_byte_timeout: impl Into<Option<Duration>>,
+        read_timeout: impl Into<Option<Duration>>,
+        total_timeout: impl Into<Option<Duration>>,
+        keep_alive: Duration,
+        dns_ttl: Duration,
+        buffer_size: usize,
+        user_agent: impl Into<String>,
+        proxy: Proxy,
+        root_certs: RootCerts,
+        https_only: bool,
+    }
+}
+
 impl AgentConfig {
-    /// Sets [`connect_timeout`](Self#structfield.connect_timeout).
-    #[must_use]
-    pub fn connect_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.connect_timeout = limit.into();
-        self
-    }
-
-    /// Sets [`first_byte_timeout`](Self#structfield.first_byte_timeout).
-    #[must_use]
-    pub fn first_byte_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.first_byte_timeout = limit.into();
-        self
-    }
-
-    /// Sets [`read_timeout`](Self#structfield.read_timeout).
-    #[must_use]
-    pub fn read_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.read_timeout = limit.into();
-        self
-    }
-
-    /// Sets [`total_timeout`](Self#structfield.total_timeout).
-    #[must_use]
-    pub fn total_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
-        self.total_timeout = limit.into();
-        self
-    }
-
-    /// Sets [`keep_alive`](Self#structfield.keep_alive).
-    #[must_use]
-    pub fn keep_alive(mut self, age: Duration) -> Self {
-        self.keep_alive = age;
-        self
-    }
-
-    /// Sets [`dns_ttl`](Self#structfield.dns_ttl).
-    #[must_use]
-    pub fn dns_ttl(mut self, ttl: Duration) -> Self {
-        self.dns_ttl = ttl;
-        self
-    }
-
-    /// Sets [`buffer_size`](Self#structfield.buffer_size).
-    #[must_use]
-    pub fn buffer_size(mut self, bytes: usize) -> Self {
-        self.buffer_size = bytes;
-        self
-    }
-
-    /// Sets [`user_agent`](Self#structfield.user_agent).
-    #[must_use]
-    pub fn user_agent(mut self, name: impl Into<String>) -> Self {
-        self.user_agent = name.into();
-        self
-    }
-
-    /// Sets [`proxy`](Self#structfield.proxy).
-    #[must_use]
-    pub fn proxy(mut self, proxy: Proxy) -> Self {
-        self.proxy = proxy;
-        self
-    }
-
-    /// Sets [`root_certs`](Self#structfield.root_certs).
-    #[must_use]
-    pub fn root_certs(mut self, certs: RootCerts) -> Self {
-        self.root_certs = certs;
-        self
-    }
-
-    /// Sets [`https_only`](Self#structfield.https_only).
-    #[must_use]
-    pub fn https_only(mut self, only: bool) -> Self {
-        self.https_only = only;
-        self
-    }
-
     /// What `ureq` is told; `socks` is whether it was built with its feature `socks-proxy`.
     pub(super) fn to_ureq(&self, socks: bool) -> Result<ureq::config::Config, ConfigError> {
         let mut problems = Problems::of("AgentConfig");

@@ -332,7 +332,7 @@ fn pick<T>(list: &mut Vec<T>, which: usize) -> Option<T> {
 }
 
 fn config() -> PoolConfig {
-    PoolConfig::default().max_size(4_usize).min_idle(2_usize).max_creating(3_usize).max_waiting(5)
+    PoolConfig::default().max_size(4).min_idle(2).max_creating(3).max_waiting(5)
 }
 
 /// Idle items as a stack, waiters as a queue: all there is to say where nothing expires.
@@ -365,7 +365,7 @@ proptest! {
     #[test]
     fn a_caller_gets_the_item_put_back_last(actions in actions()) {
         let settings = config().max_lifetime(None).idle_timeout(None).check_interval(None);
-        let mut driver = Driver::new(&settings.max_size(8_usize));
+        let mut driver = Driver::new(&settings.max_size(8));
         let mut model = Model::default();
         for action in &actions {
             if !matches!(action, Action::Get | Action::PutBack(_) | Action::CreateEnds { .. }) {

@@ -1,0 +1,112 @@
+//! What the types promise to those who build on them.
+
+use std::fmt::{Debug, Display};
+use std::time::Duration;
+
+use llm_pool::agent::{AgentConfig, AgentManager, LeasedBody, Proxy, RootCerts};
+use llm_pool::{
+    Clock, ConfigError, EvictReason, GetError, Lease, Manage, ManualClock, Pool, PoolConfig,
+    StartError, Stats,
+};
+
+const SECRET: &str = "sk-planted-secret";
+
+/// A manager and items that are full of secrets.
+#[derive(Debug)]
+struct Keys;
+
+#[derive(Debug)]
+struct Key(#[allow(dead_code, reason = "what its Debug would show")] &'static str);
+
+impl Manage for Keys {
+    type Item = Key;
+    type Error = std::io::Error;
+
+    fn create(&self) -> Result<Key, std::io::Error> {
+        Ok(Key(SECRET))
+    }
+}
+
+#[test]
+fn everything_shared_between_threads_is_send_and_sync() {
+    fn send_and_sync<T: Send + Sync>() {}
+    send_and_sync::<Pool<AgentManager>>();
+    send_and_sync::<Lease<AgentManager>>();
+    send_and_sync::<GetError<ureq::Error>>();
+    send_and_sync::<StartError<ureq::Error>>();
+    send_and_sync::<PoolConfig>();
+    send_and_sync::<AgentConfig>();
+    send_and_sync::<AgentManager>();
+    send_and_sync::<ConfigError>();
+    send_and_sync::<Stats>();
+    send_and_sync::<EvictReason>();
+    send_and_sync::<Clock>();
+    send_and_sync::<ManualClock>();
+    send_and_sync::<llm_pool::test_server::TestServer>();
+
+    fn send<T: Send>() {}
+    send::<LeasedBody<Lease<AgentManager>>>();
+}
+
+#[test]
+fn no_debug_or_error_shows_a_secret() {
+    let proxy = Proxy::Url(format!("http://user:{SECRET}@127.0.0.1:3128"));
+    let pem = RootCerts::Pem(SECRET.into());
+    let wrong = AgentConfig::default().proxy(proxy.clone()).root_certs(pem.clone());
+    let right = AgentConfig::default().proxy(proxy.clone());
+    let refused = AgentManager::new(wrong).unwrap_err();
+    let manager = AgentManager::new(right.clone()).unwrap();
+    let agents = Pool::new(PoolConfig::default().max_size(2), manager.clone()).unwrap();
+    let agent = agents.get().unwrap();
+
+    let keys = Pool::new(PoolConfig::default().max_size(1).min_idle(1), Keys).unwrap();
+    let key = keys.get().unwrap();
+    let timeout = keys.get_timeout(Duration::from_millis(1)).unwrap_err();
+    let exhausted = keys.try_get().unwrap_err();
+
+    let shown: [&dyn Debug; 12] = [
+        &proxy, &pem, &right, &refused, &manager, &agents, &agent, &*agent, &keys, &key, &timeout,
+        &exhausted,
+    ];
+    for value in shown {
+        let (plain, pretty) = (format!("{value:?}"), format!("{value:#?}"));
+        assert!(!plain.contains(SECRET) && !pretty.contains(SECRET), "{plain}");
+    }
+    let told: [&dyn Display; 3] = [&refused, &timeout, &exhausted];
+    for error in told {
+        assert!(!error.to_string().contains(SECRET), "{error}");
+    }
+}
+
+#[test]
+fn the_api_compiles_as_promised() {
+    struct Factory;
+    impl Manage for Factory {
+        type Item = u64;
+        type Error = std::io::Error;
+        fn create(&self) -> Result<u64, std::io::Error> {
+            Ok(1)
+        }
+    }
+    fn all() -> Result<(), Box<dyn std::error::Error>> {
+        let pool: Pool<Factory> =
+            Pool::new(PoolConfig::default().min_idle(3).max_size(10), Factory)?;
+        let lease: Lease<Factory> = pool.get()?;
+        let other = pool.get_timeout(Duration::from_millis(100))?;
+        match pool.try_get() {
+            Err(GetError::Exhausted { .. }) => {}
+            _ => {}
+        }
+        let stats: Stats = pool.stats();
+        assert_eq!((stats.max_size, stats.idle, stats.in_use), (10, 1, 2));
+        assert_eq!((stats.creating, stats.waiting), (0, 0));
+        Lease::discard(other);
+        assert_eq!(Lease::detach(lease), 1);
+        pool.resize(20)?;
+        pool.reset();
+        pool.close();
+        assert!(pool.drain(Duration::from_secs(1)));
+        Ok(())
+    }
+    all().unwrap();
+}
