@@ -1,0 +1,134 @@
+//! The settings of a server that are fixed once it runs, and those it starts with.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::accept::Threads;
+use super::reply::Reply;
+use super::socket::{Connection, Socket};
+use super::state::Shared;
+use super::{TestServer, seen};
+
+/// Settings for a [`TestServer`]; what can be changed later has a setter there too.
+#[must_use]
+pub struct TestServerBuilder {
+    pub(super) delay: Duration,
+    pub(super) pause: Duration,
+    pub(super) reply: Reply,
+    pub(super) max_body: usize,
+    pub(super) remember: usize,
+    pub(super) wrap: Option<Wrap>,
+    scheme: String,
+    host: String,
+}
+
+/// Makes what the server reads and writes out of an accepted socket.
+pub(super) type Wrap = Box<dyn Fn(Socket) -> io::Result<Box<dyn Connection>> + Send + Sync>;
+
+impl TestServerBuilder {
+    /// How long each request waits for its answer. Default: zero.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// The pause between the pieces of a streamed answer. Default: zero.
+    pub fn pause(mut self, pause: Duration) -> Self {
+        self.pause = pause;
+        self
+    }
+
+    /// How requests are answered for which nothing is planned. Default: [`Reply::ok`].
+    pub fn reply(mut self, reply: Reply) -> Self {
+        self.reply = reply;
+        self
+    }
+
+    /// The longest request body in bytes; a longer one is refused with 413 and the connection
+    /// closed. Default: 16 MiB.
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// How many requests [`TestServer::requests`] remembers. Default: 1024. Zero remembers none
+    /// and saves a benchmark the copying.
+    pub fn remember(mut self, requests: usize) -> Self {
+        self.remember = requests;
+        self
+    }
+
+    /// Wraps each accepted socket, for TLS: do the handshake here (it runs on the connection's
+    /// own thread) and give back what is to be read from and written to. An error closes the
+    /// connection. The server closes by dropping it, without a TLS farewell unless its `Drop` says
+    /// one. A wrapper that blocks on something other than its socket holds up the
+    /// server's drop. Default: the bare socket.
+    ///
+    /// Set [`scheme`](Self::scheme) and [`host`](Self::host) to fit.
+    pub fn wrap<W>(mut self, wrap: W) -> Self
+    where
+        W: Fn(Socket) -> io::Result<Box<dyn Connection>> + Send + Sync + 'static,
+    {
+        self.wrap = Some(Box::new(wrap));
+        self
+    }
+
+    /// The scheme in [`TestServer::url`]; text only. Default: `http`.
+    pub fn scheme(mut self, scheme: impl Into<String>) -> Self {
+        self.scheme = scheme.into();
+        self
+    }
+
+    /// The host in [`TestServer::url`], for certificates made out to a name; text only, the
+    /// server listens on 127.0.0.1 in any case. Default: `127.0.0.1`.
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.host = host.into();
+        self
+    }
+
+    /// Starts the server on a free port.
+    ///
+    /// # Errors
+    /// When no loopback port can be had or no thread started.
+    pub fn start(self) -> io::Result<TestServer> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let addr = listener.local_addr()?;
+        let url = format!("{}://{}:{}", self.scheme, self.host, addr.port());
+        let shared = Arc::new(Shared::new(self));
+        let threads = Threads::start(listener, shared.clone())?;
+        Ok(TestServer { shared, addr, url, _threads: threads })
+    }
+}
+
+impl Default for TestServerBuilder {
+    fn default() -> Self {
+        Self {
+            delay: Duration::ZERO,
+            pause: Duration::ZERO,
+            reply: Reply::ok(),
+            max_body: 16 << 20,
+            remember: seen::DEFAULT_REQUESTS,
+            wrap: None,
+            scheme: "http".into(),
+            host: "127.0.0.1".into(),
+        }
+    }
+}
+
+impl fmt::Debug for TestServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestServerBuilder")
+            .field("delay", &self.delay)
+            .field("pause", &self.pause)
+            .field("reply", &self.reply)
+            .field("max_body", &self.max_body)
+            .field("remember", &self.remember)
+            .field("wrap", &self.wrap.is_some())
+            .field("scheme", &self.scheme)
+            .field("host", &self.host)
+            .finish()
+    }
+}

@@ -1,0 +1,149 @@
+//! What the server is told to do with a request.
+
+use std::time::Duration;
+
+/// How one request is answered: after which delay, with which status, with which fault.
+///
+/// ```
+/// use llm_pool::test_server::{Fault, Reply};
+/// use std::time::Duration;
+///
+/// let busy = Reply::status(503).retry_after(Duration::from_secs(1)).times(3);
+/// let slow = Reply::ok().delay(Duration::from_millis(50)).content("Better late than never.");
+/// let dead = Reply::fault(Fault::Stall);
+/// # let _ = (busy, slow, dead);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Reply {
+    /// None: the server's own.
+    pub(super) delay: Option<Duration>,
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) message: Option<String>,
+    pub(super) content: Option<String>,
+    pub(super) body: Option<Vec<u8>>,
+    pub(super) fault: Option<Fault>,
+    pub(super) times: usize,
+}
+
+impl Reply {
+    /// The proper answer to what was asked, which may be a 404.
+    pub fn ok() -> Self {
+        Self {
+            delay: None,
+            status: 200,
+            headers: Vec::new(),
+            message: None,
+            content: None,
+            body: None,
+            fault: None,
+            times: 1,
+        }
+    }
+
+    /// This status, whatever was asked, with an error object as its body; 200 is
+    /// [`Reply::ok`]. Sent as given, even if no client understands it.
+    pub fn status(status: u16) -> Self {
+        Self { status, ..Self::ok() }
+    }
+
+    /// The proper answer, spoilt by `fault`.
+    pub fn fault(fault: Fault) -> Self {
+        Self::ok().with_fault(fault)
+    }
+
+    /// Waits this long before answering. Default: the server's delay. That the client has gone
+    /// away meanwhile is noticed only afterwards.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = Some(delay);
+        self
+    }
+
+    /// Adds `Retry-After` in whole seconds, rounded up. For anything else, a date or a fraction,
+    /// see [`header`](Self::header).
+    pub fn retry_after(self, after: Duration) -> Self {
+        let up = u64::from(after.subsec_nanos() > 0);
+        self.header("retry-after", after.as_secs().saturating_add(up).to_string())
+    }
+
+    /// Adds a header, sent as given: nothing is checked or replaced.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// The message in the error object. Default: one that names the status.
+    pub fn message(mut self, message: impl Into<String>) -> Self {
+        self.message = Some(message.into());
+        self
+    }
+
+    /// What the assistant says. Default: `You said: ` and the last user message.
+    pub fn content(mut self, content: impl Into<String>) -> Self {
+        self.content = Some(content.into());
+        self
+    }
+
+    /// The whole body, sent as `application/json` whatever it is. Default: made by the server.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Spoils the answer.
+    pub fn with_fault(mut self, fault: Fault) -> Self {
+        self.fault = Some(fault);
+        self
+    }
+
+    /// For how many requests this is planned. Default: 1; zero plans nothing.
+    pub fn times(mut self, times: usize) -> Self {
+        self.times = times;
+        self
+    }
+
+    pub(super) fn resets(&self) -> bool {
+        matches!(self.fault, Some(Fault::Reset | Fault::ResetDuringAnswer))
+    }
+}
+
+impl Default for Reply {
+    fn default() -> Self {
+        Self::ok()
+    }
+}
+
+/// What goes wrong with an answer. The request has been read, counted and logged in every case.
+///
+/// "During" means after the head and half of the body, or half of a stream's pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Closes without having answered.
+    CloseBeforeAnswer,
+    /// Closes during the answer.
+    CloseDuringAnswer,
+    /// Answers in full, says `Connection: keep-alive`, and closes.
+    CloseAfterAnswer,
+    /// Answers with something that is not HTTP, and closes.
+    GarbageStatusLine,
+    /// Says a `Content-Length` that is 16 bytes too long, and closes after the body.
+    LengthTooLong,
+    /// Says a `Content-Length` of half the body, sends all of it, and goes on as if nothing
+    /// were wrong.
+    LengthTooShort,
+    /// Resets the connection instead of answering.
+    ///
+    /// There is no stable and safe way to ask for a reset, so the server closes the socket while
+    /// a byte of the request is still unread in the system's buffer. Linux then sends RST, as
+    /// RFC 2525 (2.17) wants; on another system it may end as an ordinary close. A request that
+    /// was read before the reset was planned is answered as if it were not.
+    Reset,
+    /// Resets the connection during the answer. See [`Reset`](Self::Reset).
+    ResetDuringAnswer,
+    /// Never answers: until the client closes its end or the server stops.
+    Stall,
+    /// Stops during the answer: until the client closes its end or the server stops.
+    StallDuringAnswer,
+}
