@@ -30,9 +30,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), Box<dyn Error>> {
+/// Of the kind that crosses threads.
+type Failure = Box<dyn Error + Send + Sync>;
+
+fn run() -> Result<(), Failure> {
     let target = Target::from_env()?;
-    println!("{THREADS} threads share {AGENTS} agents and ask {} at {}\n", target.model, target.url);
+    println!(
+        "{THREADS} threads share {AGENTS} agents and ask {} at {}\n",
+        target.model, target.url
+    );
 
     let manager = AgentManager::new(AgentConfig::default())?;
     let config = PoolConfig::default().name("quickstart").min_idle(AGENTS).max_size(AGENTS);
@@ -59,12 +65,11 @@ fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-type Failure = Box<dyn Error + Send + Sync>;
-
 fn ask_and_print(pool: &Pool<AgentManager>, target: &Target, number: usize) -> Result<(), Failure> {
     let agent = pool.get()?; // waits its turn
     let answer = target.ask(&agent, &format!("Say hello to thread {number}."))?;
-    println!("thread {number:2}, after {:>7.1?}: {answer}", Lease::waited(&agent));
+    let waited = Lease::waited(&agent).as_millis();
+    println!("thread {number:2}, after waiting {waited:3} ms: {answer}");
     Ok(()) // the agent is put back here, with its open connection
 }
 
@@ -77,7 +82,7 @@ struct Target {
 }
 
 impl Target {
-    fn from_env() -> Result<Self, Box<dyn Error>> {
+    fn from_env() -> Result<Self, Failure> {
         let model = env::var("OPENAI_MODEL").unwrap_or("gpt-4o-mini".into());
         if let Ok(key) = env::var("OPENAI_API_KEY") {
             let base = env::var("OPENAI_BASE_URL").unwrap_or("https://api.openai.com/v1".into());

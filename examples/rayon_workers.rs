@@ -48,7 +48,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn summarise(pool: &Pool<AgentManager>, url: &str, number: usize) -> Result<String, Box<dyn Error>> {
+fn summarise(
+    pool: &Pool<AgentManager>,
+    url: &str,
+    number: usize,
+) -> Result<String, Box<dyn Error>> {
     let prompt = format!("Summarise document {number}.");
     let question = json!({"model": "embedded", "messages": [{"role": "user", "content": prompt}]});
     let agent = pool.get()?;
