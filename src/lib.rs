@@ -41,8 +41,9 @@
 //! or check, a time-out, a slow wait, a pool nearly full, a lease held too long and a wait that
 //! may be for itself; *error* for a panic in user code. Nothing is logged under a lock.
 
-#![warn(clippy::print_stdout, clippy::print_stderr)]
-#![cfg_attr(test, allow(clippy::print_stdout, clippy::print_stderr))]
+// The public API never panics, and a library does not print. Tests may.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::panic))]
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod agent;
 mod clock;

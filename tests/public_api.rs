@@ -79,6 +79,7 @@ fn no_debug_or_error_shows_a_secret() {
 }
 
 #[test]
+#[allow(clippy::single_match, reason = "it is as a user may write it")]
 fn the_api_compiles_as_promised() {
     struct Factory;
     impl Manage for Factory {
