@@ -49,6 +49,7 @@ pub mod agent;
 mod clock;
 mod error;
 pub mod pool;
+mod say;
 mod setters;
 #[cfg(feature = "test-server")]
 pub mod test_server;

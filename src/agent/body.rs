@@ -24,12 +24,13 @@ use super::connector::read_until;
 /// no time: a stream that was read up to its last event has but its end left.
 ///
 /// ```no_run
-/// use llm_pool::Manage;
 /// use llm_pool::agent::{self, AgentConfig, AgentManager};
+/// use llm_pool::{Pool, PoolConfig};
 /// use std::io::{BufRead, BufReader};
 ///
 /// let manager = AgentManager::new(AgentConfig::default())?;
-/// let lease = manager.create()?;                      // or a lease of a pool of them
+/// let pool = Pool::new(PoolConfig::default(), manager)?;
+/// let lease = pool.get()?;
 /// let response = lease.post("https://api.example.com/v1/chat").send("{}")?;
 /// let response = agent::hold(lease, response);        // can be sent to another thread now
 /// for line in BufReader::new(response.into_body()).lines() {

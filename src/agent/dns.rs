@@ -32,6 +32,7 @@ use ureq::unversioned::transport::NextTimeout;
 
 use crate::Clock;
 use crate::clock::Time;
+use crate::say::say;
 
 /// Finds the addresses of a host; their ports are of no account. May block.
 pub(super) type LookUp = Box<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
@@ -186,10 +187,10 @@ impl Cache {
     fn end(&self, host: &str, query: &Arc<Query>, outcome: Outcome) {
         match &outcome {
             Ok(addrs) => {
-                log::debug!("looked up {host}: {} addresses", addrs.len());
+                say!(Debug, "looked up {host}: {} addresses", addrs.len());
                 self.remember(host, addrs);
             }
-            Err(Failure { what, .. }) => log::debug!("cannot look up {host}: {what}"),
+            Err(Failure { what, .. }) => say!(Debug, "cannot look up {host}: {what}"),
         }
         let mut under_way = self.under_way.lock();
         // Unless it was given up for another.

@@ -46,11 +46,12 @@ use dns::{CachingResolver, LookUp};
 /// # Example
 ///
 /// ```no_run
-/// use llm_pool::Manage;
 /// use llm_pool::agent::{AgentConfig, AgentManager};
+/// use llm_pool::{Pool, PoolConfig};
 ///
 /// let manager = AgentManager::new(AgentConfig::default())?;
-/// let agent = manager.create()?;
+/// let pool = Pool::new(PoolConfig::default().max_size(30), manager)?;
+/// let agent = pool.get()?;
 /// let mut response = agent.get("https://api.example.com/v1/models").call()?;
 /// println!("{}: {}", response.status(), response.body_mut().read_to_string()?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -10,10 +10,10 @@ use super::error::GetError;
 use super::holder::{Holder, ThreadTag};
 use super::lease::Lease;
 use super::manage::Manage;
-use super::say::say;
 use super::shared::{Message, Shared};
 use super::slots::{Grant, Joined, Look, Refused, Ticket};
 use crate::clock::Time;
+use crate::say::say;
 
 type Got<M> = Result<Lease<M>, GetError<<M as Manage>::Error>>;
 type Line = &'static Location<'static>;

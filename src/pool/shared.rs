@@ -18,10 +18,10 @@ use super::config::PoolConfig;
 use super::error::{CreateError, Picture};
 use super::holder::ThreadTag;
 use super::manage::Manage;
-use super::say::say;
 use super::slots::{Alert, Grant, Job, Outbox, Slots};
 use super::stats::{EvictReason, Stats};
 use crate::clock::{Clock, Time};
+use crate::say::say;
 
 /// What a waiting thread receives: what the books grant, or that its creation failed.
 pub(super) enum Message<M: Manage> {

@@ -11,4 +11,4 @@ macro_rules! say {
     };
 }
 
-pub(super) use say;
+pub(crate) use say;
