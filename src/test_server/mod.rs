@@ -26,6 +26,10 @@
 //! answered. It leaves the flight just before the last byte of its answer is sent, so a client
 //! that has its answer finds it no longer counted.
 //!
+//! The system queues at most 128 connections that are not accepted yet, for std cannot ask for
+//! more. They are accepted as fast as threads are let run, but of several hundred at the same
+//! instant some can be dropped, and the client's system tries those again after a second.
+//!
 //! One lock, in `state.rs`, guards the counters, the plan, the log and the list of open sockets,
 //! so that everything it tells is from one moment. A second one only serves to end delays early.
 
