@@ -32,7 +32,7 @@
 //!
 //! | feature | default | adds | dependencies |
 //! |---|---|---|---|
-//! | `test-server` | no | [`test_server`] | `httparse`, `serde_json` |
+//! | `test-server` | no | [`test_server`] | `httparse`, `serde_json`, `socket2` |
 //!
 //! # Logs
 //!

@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::accept::Threads;
+use super::accept::{self, Acceptor};
 use super::reply::Reply;
 use super::socket::{Connection, Socket};
 use super::state::Shared;
@@ -94,12 +93,12 @@ impl TestServerBuilder {
     /// # Errors
     /// When no loopback port can be had or no thread started.
     pub fn start(self) -> io::Result<TestServer> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let listener = accept::listen()?;
         let addr = listener.local_addr()?;
         let url = format!("{}://{}:{}", self.scheme, self.host, addr.port());
         let shared = Arc::new(Shared::new(self));
-        let threads = Threads::start(listener, shared.clone())?;
-        Ok(TestServer { shared, addr, url, _threads: threads })
+        let acceptor = Acceptor::start(listener, shared.clone())?;
+        Ok(TestServer { shared, addr, url, _acceptor: acceptor })
     }
 }
 

@@ -21,14 +21,14 @@
 //! # }
 //! ```
 //!
-//! Threads: a few accept, and each connection has its own; dropping the [`TestServer`] ends them.
+//! Threads: one accepts, and each connection has its own; dropping the [`TestServer`] ends them.
 //! A request passes through: read, *in flight* (counted, logged, given its [`Reply`]), delayed,
 //! answered. It leaves the flight just before the last byte of its answer is sent, so a client
 //! that has its answer finds it no longer counted.
 //!
-//! The system queues at most 128 connections that are not accepted yet, for std cannot ask for
-//! more. They are accepted as fast as threads are let run, but of several hundred at the same
-//! instant some can be dropped, and the client's system tries those again after a second.
+//! The system queues up to 4096 connections that are not accepted yet, or fewer if its own limit
+//! is lower (on Linux `net.core.somaxconn`). Of more at the same instant it drops some, and the
+//! client's system tries those again after a second.
 //!
 //! One lock, in `state.rs`, guards the counters, the plan, the log and the list of open sockets,
 //! so that everything it tells is from one moment. A second one only serves to end delays early.
@@ -57,17 +57,17 @@ pub use seen::SeenRequest;
 pub use socket::{Connection, Socket};
 pub use state::ServerStats;
 
-use accept::Threads;
+use accept::Acceptor;
 use state::Shared;
 
-/// A running server. Dropping it closes every connection, cuts delays and stalls short, and
-/// waits for its threads, which takes some milliseconds.
+/// A running server. Dropping it closes every connection (the system resets those not accepted
+/// yet), cuts delays and stalls short, and waits for its threads, which takes some milliseconds.
 pub struct TestServer {
     shared: Arc<Shared>,
     addr: SocketAddr,
     url: String,
     /// Held for its drop, which ends the server.
-    _threads: Threads,
+    _acceptor: Acceptor,
 }
 
 impl TestServer {

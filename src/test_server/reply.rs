@@ -102,10 +102,6 @@ impl Reply {
         self.times = times;
         self
     }
-
-    pub(super) fn resets(&self) -> bool {
-        matches!(self.fault, Some(Fault::Reset | Fault::ResetDuringAnswer))
-    }
 }
 
 impl Default for Reply {
@@ -134,13 +130,9 @@ pub enum Fault {
     /// were wrong.
     LengthTooShort,
     /// Resets the connection instead of answering.
-    ///
-    /// There is no stable and safe way to ask for a reset, so the server closes the socket while
-    /// a byte of the request is still unread in the system's buffer. Linux then sends RST, as
-    /// RFC 2525 (2.17) wants; on another system it may end as an ordinary close. A request that
-    /// was read before the reset was planned is answered as if it were not.
     Reset,
-    /// Resets the connection during the answer. See [`Reset`](Self::Reset).
+    /// Resets the connection during the answer. What of the answer has not reached the client's
+    /// system by then is lost.
     ResetDuringAnswer,
     /// Never answers: until the client closes its end or the server stops.
     Stall,

@@ -1,15 +1,12 @@
-//! One accepted TCP connection, and the unread byte that makes a reset possible.
-//!
-//! While a reset is planned anywhere (`armed`), a read hands out all bytes but leaves the last
-//! one *held*: it stays in the system's buffer and is consumed before the next read. Closing a
-//! socket with unread bytes resets the connection; closing it after `settle` ends it in order.
+//! One accepted TCP connection, and how it ends: in order, or with a reset.
 
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use socket2::SockRef;
 
 /// What the server reads requests from and writes answers to. Every `Read + Write + Send` is
 /// one: a [`Socket`], or a TLS stream around it.
@@ -24,13 +21,13 @@ pub struct Socket(pub(super) Arc<Line>);
 
 impl Read for Socket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf)
+        (&self.0.0).read(buf)
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        (&self.0.stream).write(buf)
+        (&self.0.0).write(buf)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -40,92 +37,52 @@ impl Write for Socket {
 
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.stream.fmt(f)
+        self.0.0.fmt(f)
     }
 }
 
-/// A socket as its connection's thread, the wrapper and the server's stop share it. Only the
-/// connection's thread reads.
-pub(super) struct Line {
-    stream: TcpStream,
-    /// Whether some reply of the server resets; the server's, not this line's.
-    armed: Arc<AtomicBool>,
-    /// Whether the last byte handed out is still in the system's buffer.
-    held: AtomicBool,
-    /// Whether the held byte is to stay there when the socket closes.
-    reset: AtomicBool,
-}
+/// A socket as its connection's thread, the wrapper and the server's stop share it. It closes
+/// in order, with whoever drops it last, unless it was told to reset.
+pub(super) struct Line(TcpStream);
 
 impl Line {
-    pub(super) fn new(stream: TcpStream, armed: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(stream: TcpStream) -> Self {
         // Answers are written whole; waiting for more would only cost. If it fails, so be it.
         let _ = stream.set_nodelay(true);
-        Self { stream, armed, held: AtomicBool::new(false), reset: AtomicBool::new(false) }
+        Self(stream)
     }
 
-    fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
-        }
-        self.settle()?;
-        // A reset may be planned while this thread sleeps here, so the bytes must not be
-        // consumed by the call that waits for them.
-        if self.stream.peek(&mut [0])? == 0 {
-            return Ok(0);
-        }
-        if !self.armed.load(Ordering::SeqCst) {
-            return (&self.stream).read(buf);
-        }
-        let count = self.stream.peek(buf)?;
-        if count > 0 {
-            (&self.stream).read_exact(&mut buf[..count - 1])?;
-            self.held.store(true, Ordering::SeqCst);
-        }
-        Ok(count)
-    }
-
-    /// Consumes the held byte.
-    fn settle(&self) -> io::Result<()> {
-        if self.held.swap(false, Ordering::SeqCst) {
-            (&self.stream).read_exact(&mut [0])?;
-        }
-        Ok(())
-    }
-
-    /// Whether closing now would reset.
-    pub(super) fn can_reset(&self) -> bool {
-        self.held.load(Ordering::SeqCst)
-    }
-
-    /// Makes the coming close a reset.
+    /// Makes the coming close a reset. No `shutdown` may come between, for that says an orderly
+    /// end first.
     pub(super) fn reset_on_close(&self) {
-        self.reset.store(true, Ordering::SeqCst);
+        // Lingering for no time at all is how a socket is told to reset.
+        if let Err(error) = SockRef::from(&self.0).set_linger(Some(Duration::ZERO)) {
+            log::debug!("test server: a reset will be an ordinary close: {error}");
+        }
     }
 
     /// Ends both directions at once and wakes whoever is blocked on the socket.
     pub(super) fn shut_down(&self) {
-        let _ = self.stream.shutdown(Shutdown::Both);
+        let _ = self.0.shutdown(Shutdown::Both);
     }
 
     /// Reads and forgets until the other side closes or this one is shut down.
     pub(super) fn wait_for_end(&self) {
-        let _ = self.settle();
         self.discard(u64::MAX);
     }
 
     /// Ends our direction and forgets what still comes, so that an answer given before its
     /// request was read to the end is not overtaken by a reset.
     pub(super) fn close_in_order(&self) {
-        let _ = self.settle();
-        let _ = self.stream.shutdown(Shutdown::Write);
-        let _ = self.stream.set_read_timeout(Some(Duration::from_millis(500)));
+        let _ = self.0.shutdown(Shutdown::Write);
+        let _ = self.0.set_read_timeout(Some(Duration::from_millis(500)));
         self.discard(256 << 20);
     }
 
     fn discard(&self, mut budget: u64) {
         let mut bytes = [0; 8 << 10];
         while budget > 0 {
-            match (&self.stream).read(&mut bytes) {
+            match (&self.0).read(&mut bytes) {
                 Ok(0) => return,
                 Ok(count) => budget = budget.saturating_sub(count as u64),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -137,8 +94,9 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        if !self.reset.load(Ordering::SeqCst) {
-            let _ = self.settle();
+        // A socket that closes over unread bytes resets, so what is there already is forgotten.
+        if self.0.set_nonblocking(true).is_ok() {
+            self.discard(64 << 20);
         }
     }
 }

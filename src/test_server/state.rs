@@ -3,7 +3,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -40,8 +39,6 @@ pub(super) struct Shared {
     /// Told whenever `State::version` moves.
     changed: Condvar,
     gate: Gate,
-    /// Whether some reply resets; see [`Line`]. Written under the lock, read without.
-    armed: Arc<AtomicBool>,
     pub(super) max_body: usize,
     pub(super) wrap: Option<Wrap>,
 }
@@ -53,8 +50,6 @@ struct State {
     reply: Arc<Reply>,
     /// Front first; each with how often it is still to be used, which is never zero.
     plan: VecDeque<(Arc<Reply>, usize)>,
-    /// How many entries of `plan` reset.
-    resets: usize,
     /// `planned` is counted when asked for.
     stats: ServerStats,
     log: Log,
@@ -77,13 +72,11 @@ pub(super) struct Order {
 
 impl Shared {
     pub(super) fn new(settings: TestServerBuilder) -> Self {
-        let armed = Arc::new(AtomicBool::new(settings.reply.resets()));
         let state = State {
             delay: settings.delay,
             pause: settings.pause,
             reply: Arc::new(settings.reply),
             plan: VecDeque::new(),
-            resets: 0,
             stats: ServerStats::default(),
             log: Log::new(settings.remember),
             lines: HashMap::new(),
@@ -95,7 +88,6 @@ impl Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
             gate: Gate::default(),
-            armed,
             max_body: settings.max_body,
             wrap: settings.wrap,
         }
@@ -116,18 +108,12 @@ impl Shared {
     pub(super) fn plan(&self, reply: Reply) {
         let times = reply.times;
         if times > 0 {
-            self.change(|state| {
-                state.resets += usize::from(reply.resets());
-                state.plan.push_back((Arc::new(reply), times));
-            });
+            self.change(|state| state.plan.push_back((Arc::new(reply), times)));
         }
     }
 
     pub(super) fn clear_plan(&self) {
-        self.change(|state| {
-            state.plan.clear();
-            state.resets = 0;
-        });
+        self.change(|state| state.plan.clear());
     }
 
     pub(super) fn stats(&self) -> ServerStats {
@@ -172,7 +158,7 @@ impl Shared {
 
     /// Takes in an accepted connection, under its number; none when the server has stopped.
     pub(super) fn register(&self, stream: TcpStream) -> Option<(u64, Arc<Line>)> {
-        let line = Arc::new(Line::new(stream, self.armed.clone()));
+        let line = Arc::new(Line::new(stream));
         let number = self.change(|state| {
             if state.stopped {
                 return None;
@@ -200,22 +186,15 @@ impl Shared {
         std::mem::take(&mut self.state.lock().ended)
     }
 
-    /// A request has been read: counts and logs it and says what to do with it. A reply that
-    /// resets is given only to one that can be.
-    pub(super) fn begin(
-        &self,
-        connection: u64,
-        head: &[u8],
-        body: &[u8],
-        can_reset: bool,
-    ) -> (Order, InFlight<'_>) {
+    /// A request has been read: counts and logs it and says what to do with it.
+    pub(super) fn begin(&self, connection: u64, head: &[u8], body: &[u8]) -> (Order, InFlight<'_>) {
         let order = self.change(|state| {
             state.stats.requests += 1;
             state.stats.in_flight += 1;
             state.stats.max_in_flight = state.stats.max_in_flight.max(state.stats.in_flight);
             let number = state.stats.requests;
             state.log.record(number, connection, head, body);
-            let reply = state.next_reply(can_reset);
+            let reply = state.next_reply();
             let delay = reply.delay.unwrap_or(state.delay);
             Order { number, reply, delay, pause: state.pause }
         });
@@ -250,7 +229,6 @@ impl Shared {
         let mut state = self.state.lock();
         let result = change(&mut state);
         state.version = state.version.wrapping_add(1);
-        self.armed.store(state.resets > 0 || state.reply.resets(), Ordering::SeqCst);
         drop(state);
         self.changed.notify_all();
         result
@@ -263,22 +241,14 @@ impl State {
         ServerStats { planned, ..self.stats }
     }
 
-    fn next_reply(&mut self, can_reset: bool) -> Arc<Reply> {
-        let fits = |reply: &Reply| can_reset || !reply.resets();
-        match self.plan.front_mut() {
-            Some((reply, times)) if fits(reply) => {
-                *times -= 1;
-                let (reply, used_up) = (reply.clone(), *times == 0);
-                if used_up {
-                    self.resets -= usize::from(reply.resets());
-                    self.plan.pop_front();
-                }
-                reply
-            }
-            // The request was here before its reset was planned.
-            _ if fits(&self.reply) => self.reply.clone(),
-            _ => Arc::new(Reply::ok()),
+    fn next_reply(&mut self) -> Arc<Reply> {
+        let Some((reply, times)) = self.plan.front_mut() else { return self.reply.clone() };
+        *times -= 1;
+        let (reply, used_up) = (reply.clone(), *times == 0);
+        if used_up {
+            self.plan.pop_front();
         }
+        reply
     }
 }
 

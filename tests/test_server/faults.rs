@@ -148,15 +148,13 @@ fn a_reset_resets_before_or_during_the_answer() {
 }
 
 #[test]
-#[cfg(target_os = "linux")]
-fn a_reset_hits_a_connection_that_was_idle_when_it_was_planned_and_no_other() {
+fn a_reset_hits_the_connection_whose_request_took_it_and_no_other() {
     let server = TestServer::start().unwrap();
     let (mut one, mut two) = (Raw::to(&server), Raw::to(&server));
     for raw in [&mut one, &mut two] {
         raw.get("/v1/models");
         raw.answer();
     }
-    // Two at once, so that the other connection holds a byte of its own meanwhile.
     server.plan(Reply::ok());
     server.plan(Reply::fault(Fault::Reset));
     one.send("GET /v1/models HTTP/1.1\r\nconnection: close\r\n\r\n");
@@ -164,6 +162,57 @@ fn a_reset_hits_a_connection_that_was_idle_when_it_was_planned_and_no_other() {
     assert!(text.starts_with("HTTP/1.1 200") && error.is_none(), "{error:?}");
     two.get("/v1/models");
     assert_eq!(two.rest(), (String::new(), Some(ErrorKind::ConnectionReset)));
+}
+
+#[test]
+fn a_reset_may_be_planned_while_requests_wait_for_their_answers() {
+    let server = TestServer::start().unwrap();
+    server.plan(Reply::ok().delay(Duration::from_millis(30)));
+    let mut raw = Raw::to(&server);
+    let one = "GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n";
+    raw.send(format!("{one}{one}"));
+    server.wait_until(SOON, |stats| stats.in_flight == 1).unwrap();
+    server.plan(Reply::fault(Fault::Reset));
+    raw.answer();
+    assert_eq!(raw.rest(), (String::new(), Some(ErrorKind::ConnectionReset)));
+}
+
+#[test]
+fn a_reset_reaches_a_client_that_has_ended_its_own_direction() {
+    let server = TestServer::start().unwrap();
+    server.plan(Reply::fault(Fault::Reset).delay(Duration::from_millis(30)));
+    let mut raw = Raw::to(&server);
+    raw.get("/v1/models");
+    raw.0.get_mut().shutdown(Shutdown::Write).unwrap();
+    assert_eq!(raw.rest(), (String::new(), Some(ErrorKind::ConnectionReset)));
+}
+
+#[test]
+fn a_close_is_no_reset_though_the_client_has_sent_more_than_was_read() {
+    let server = TestServer::start().unwrap();
+    let mut request = b"GET /v1/models HTTP/1.1\r\nconnection: close\r\n\r\n".to_vec();
+    // More than the server reads at once, and little enough to be there when it closes.
+    request.resize(32 << 10, b'x');
+    for fault in [
+        None,
+        Some(Fault::CloseBeforeAnswer),
+        Some(Fault::CloseDuringAnswer),
+        Some(Fault::CloseAfterAnswer),
+        Some(Fault::LengthTooLong),
+        Some(Fault::GarbageStatusLine),
+    ] {
+        let reply = Reply::ok().delay(Duration::from_millis(30));
+        server.plan(fault.into_iter().fold(reply, Reply::with_fault));
+        let mut raw = Raw::to(&server);
+        raw.send(&request);
+        assert_eq!(raw.rest().1, None, "{fault:?}");
+    }
+    server.plan(Reply::ok().delay(Duration::from_secs(60)));
+    let mut raw = Raw::to(&server);
+    raw.send(&request);
+    server.wait_until(SOON, |stats| stats.in_flight == 1).unwrap();
+    drop(server);
+    assert_eq!(raw.rest(), (String::new(), None));
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod counters;
 mod faults;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,7 +56,11 @@ struct RawAnswer {
 
 impl Raw {
     fn to(server: &TestServer) -> Self {
-        let stream = TcpStream::connect(server.addr()).unwrap();
+        Self::connect(server.addr())
+    }
+
+    fn connect(addr: SocketAddr) -> Self {
+        let stream = TcpStream::connect(addr).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
         Self(BufReader::new(stream))
     }
