@@ -35,8 +35,14 @@ fn connections_stay_open_unless_the_client_says_otherwise() {
     }
 }
 
+/// Both ends of these tests' connections are in this process; 1024 is a common limit.
+fn open_many_files() {
+    let _ = rlimit::increase_nofile_limit(8192);
+}
+
 #[test]
 fn six_hundred_connections_are_carried_at_once_and_end_with_the_server() {
+    open_many_files();
     let server = TestServer::start().unwrap();
     server.plan(Reply::fault(Fault::Stall).times(200));
     server.plan(Reply::ok().delay(Duration::from_secs(60)).times(200));
@@ -56,6 +62,7 @@ fn six_hundred_connections_are_carried_at_once_and_end_with_the_server() {
 
 #[test]
 fn five_hundred_connections_at_the_same_instant_are_all_answered_without_a_resend() {
+    open_many_files();
     let server = TestServer::start().unwrap();
     let gate = Arc::new(std::sync::Barrier::new(500));
     let threads: Vec<_> = (0..500)

@@ -1,8 +1,5 @@
 //! What the embedded server promises to the tests that use it.
 
-// clippy allows it in test functions only, not in what they call.
-#![allow(clippy::unwrap_used)]
-
 mod answers;
 mod connections;
 mod counters;
