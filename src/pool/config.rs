@@ -97,7 +97,7 @@ macro_rules! setters {
             $(
                 #[doc = concat!("Sets [`", stringify!($name), "`](Self#structfield.", stringify!($name), ").")]
                 #[must_use]
-                pub fn $name(mut self, $name: impl Into<$type>) -> Self {
+                pub fn $name(mut self, $name: $type) -> Self {
                     self.$name = $name.into();
                     self
                 }
@@ -107,21 +107,21 @@ macro_rules! setters {
 }
 
 setters! {
-    name: String,
+    name: impl Into<String>,
     max_size: usize,
     min_idle: usize,
     wait_timeout: Duration,
-    idle_timeout: Option<Duration>,
-    max_lifetime: Option<Duration>,
-    max_uses: Option<u64>,
-    max_waiting: Option<usize>,
+    idle_timeout: impl Into<Option<Duration>>,
+    max_lifetime: impl Into<Option<Duration>>,
+    max_uses: impl Into<Option<u64>>,
+    max_waiting: impl Into<Option<usize>>,
     max_creating: usize,
-    check_interval: Option<Duration>,
+    check_interval: impl Into<Option<Duration>>,
     max_check_failures: u32,
     maintenance_interval: Duration,
-    leak_after: Option<Duration>,
-    slow_wait: Option<Duration>,
-    nearly_full: Option<u8>,
+    leak_after: impl Into<Option<Duration>>,
+    slow_wait: impl Into<Option<Duration>>,
+    nearly_full: impl Into<Option<u8>>,
     fail_fast: bool,
     clock: Clock,
 }
