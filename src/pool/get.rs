@@ -49,8 +49,7 @@ impl<M: Manage> Shared<M> {
             if books.is_closed() {
                 return Err(GetError::Closed);
             }
-            // Room belongs to those who wait.
-            Ok(if books.has_waiters() { None } else { books.reserve() })
+            Ok(books.reserve_own())
         })?;
         let Some(slot) = reserved else {
             return Err(GetError::Exhausted { picture: self.picture(None) });

@@ -46,6 +46,8 @@ pub(crate) struct Slots<T, W> {
     /// Unhealthy slots, the longest so in front.
     unhealthy: VecDeque<usize>,
     creating: usize,
+    /// Of these, the ones that a thread runs for itself and not for the queue.
+    creating_own: usize,
     checking: usize,
     /// Who waits, in the order they came.
     waiters: VecDeque<Waiter<W>>,
@@ -117,6 +119,7 @@ impl<T, W: Clone> Slots<T, W> {
             idle: VecDeque::new(),
             unhealthy: VecDeque::new(),
             creating: 0,
+            creating_own: 0,
             checking: 0,
             waiters: VecDeque::new(),
             next_ticket: 0,
@@ -325,8 +328,19 @@ impl<T, W: Clone> Slots<T, W> {
 
     // ---- Creating ----
 
-    /// A slot to create an item in, if the cap leaves room and nobody waits who comes first.
-    pub(crate) fn reserve(&mut self) -> Option<usize> {
+    /// A slot in which the calling thread creates an item for itself, if the cap leaves room and
+    /// nobody waits, who would come first. Ends with [`Self::adopt`] or
+    /// [`Self::own_create_failed`].
+    pub(crate) fn reserve_own(&mut self) -> Option<usize> {
+        if self.has_waiters() {
+            return None;
+        }
+        let index = self.reserve()?;
+        self.creating_own += 1;
+        Some(index)
+    }
+
+    fn reserve(&mut self) -> Option<usize> {
         if self.closed || self.size() >= self.rules.max_size {
             return None;
         }
@@ -375,21 +389,24 @@ impl<T, W: Clone> Slots<T, W> {
     /// A created item goes to the thread that created it, or nowhere if the pool was closed
     /// meanwhile.
     pub(crate) fn adopt(&mut self, index: usize, item: T, now: Time, holder: Holder) -> Option<T> {
+        self.creating_own -= 1;
         self.note_created(index, now);
-        if self.closed {
+        let item = if self.closed {
             self.end(index, item, EvictReason::Closed);
-            return None;
-        }
-        self.lease_out(index, now, holder);
-        Some(item)
+            None
+        } else {
+            self.lease_out(index, now, holder);
+            Some(item)
+        };
+        // Someone may have waited for `max_creating`.
+        self.settle(now);
+        item
     }
 
     /// A creation failed that the thread itself had asked for.
     pub(crate) fn own_create_failed(&mut self, index: usize, now: Time) {
-        self.creating -= 1;
-        self.totals.create_failures += 1;
-        self.vacate(index);
-        self.settle(now);
+        self.creating_own -= 1;
+        self.note_create_failed(index, now);
     }
 
     /// A creation failed that was for the queue: names the first waiter, who shall hear of it.
@@ -398,8 +415,15 @@ impl<T, W: Clone> Slots<T, W> {
         if waiter.is_none() {
             self.refill = self.refill.saturating_sub(1);
         }
-        self.own_create_failed(index, now);
+        self.note_create_failed(index, now);
         waiter.map(|waiter| waiter.wake)
+    }
+
+    fn note_create_failed(&mut self, index: usize, now: Time) {
+        self.creating -= 1;
+        self.totals.create_failures += 1;
+        self.vacate(index);
+        self.settle(now);
     }
 
     fn note_created(&mut self, index: usize, now: Time) {
@@ -430,10 +454,12 @@ impl<T, W: Clone> Slots<T, W> {
     /// Starts the creations that waiters and refill ask for, as far as the caps allow. A waiter
     /// may have the slot of an unhealthy item; refill may not.
     fn hire(&mut self) {
-        while self.creating < self.rules.max_creating
-            && self.creating < self.waiters.len() + self.refill
-        {
-            if self.size() >= self.rules.max_size && self.creating < self.waiters.len() {
+        while self.creating < self.rules.max_creating {
+            let under_way = self.creating - self.creating_own;
+            if under_way >= self.waiters.len() + self.refill {
+                return;
+            }
+            if self.size() >= self.rules.max_size && under_way < self.waiters.len() {
                 self.evict_unhealthy();
             }
             let Some(index) = self.reserve() else { return };
