@@ -34,7 +34,7 @@ use crate::clock::Time;
 pub(crate) use outbox::{Alert, Grant, Job, Outbox};
 pub(crate) use queue::{Joined, Look, Refused, Ticket};
 
-use queue::Waiter;
+use queue::{MOMENT, Waiter};
 
 /// `T` is the item; `W` is how to reach a waiter, cheap to clone.
 pub(crate) struct Slots<T, W> {
@@ -109,6 +109,9 @@ struct Rules {
     maintenance_interval: Duration,
     leak_after: Option<Duration>,
     nearly_full: Option<u8>,
+    /// How long a waiter may be overtaken. Not at all by a clock that a test moves: such a moment
+    /// might never end.
+    moment: Duration,
 }
 
 impl<T, W: Clone> Slots<T, W> {
@@ -139,6 +142,7 @@ impl<T, W: Clone> Slots<T, W> {
                 maintenance_interval: config.maintenance_interval,
                 leak_after: config.leak_after,
                 nearly_full: config.nearly_full,
+                moment: if config.clock.is_system() { MOMENT } else { Duration::ZERO },
             },
             totals: Stats::default(),
             warned_full: false,
