@@ -265,7 +265,9 @@ impl<M: Manage> Shared<M> {
     }
 
     fn check(self: &Arc<Self>, slot: usize, mut item: M::Item) -> Option<Job<M::Item>> {
-        let checked = panic::catch_unwind(AssertUnwindSafe(|| self.manager.check(&mut item)));
+        // To text at once: printing and dropping the error are the user's code too.
+        let probe = || self.manager.check(&mut item).map_err(|error| error.to_string());
+        let checked = panic::catch_unwind(AssertUnwindSafe(probe));
         let passed = match checked {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
@@ -296,17 +298,21 @@ impl<M: Manage> Shared<M> {
 
     /// Runs the user's `create`, and logs how it went.
     pub(super) fn create(&self) -> Result<M::Item, CreateError<M::Error>> {
-        let error = match panic::catch_unwind(AssertUnwindSafe(|| self.manager.create())) {
+        // To text at once: printing the error is the user's code too.
+        let attempt = || self.manager.create().map_err(|error| (error.to_string(), error));
+        let (text, error) = match panic::catch_unwind(AssertUnwindSafe(attempt)) {
             Ok(Ok(item)) => {
                 debug!("pool \"{}\": created an item", self.name);
                 return Ok(item);
             }
-            Ok(Err(error)) => CreateError::Failed(error),
-            Err(payload) => CreateError::Panicked(panic_message(&payload).into()),
+            Ok(Err((text, error))) => (text, CreateError::Failed(error)),
+            Err(payload) => {
+                let error = CreateError::Panicked(panic_message(&payload).into());
+                (error.to_string(), error)
+            }
         };
-        warn!("pool \"{}\": cannot create an item: {error}", self.name);
-        let text: Arc<str> = error.to_string().into();
-        *self.last_create_error.lock() = Some((text, self.clock().now()));
+        warn!("pool \"{}\": cannot create an item: {text}", self.name);
+        *self.last_create_error.lock() = Some((text.into(), self.clock().now()));
         Err(error)
     }
 
