@@ -180,7 +180,7 @@ impl<M: Manage> Shared<M> {
     fn dispose(&self, item: M::Item, reason: EvictReason) {
         debug!("pool \"{}\": evicts an item: {reason}", self.name);
         if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(item))) {
-            self.log_panic("an item's drop", &payload);
+            self.log_panic("an item's drop", &*payload);
         }
     }
 
@@ -275,7 +275,7 @@ impl<M: Manage> Shared<M> {
                 false
             }
             Err(payload) => {
-                self.log_panic("check", &payload);
+                self.log_panic("check", &*payload);
                 false
             }
         };
@@ -307,7 +307,7 @@ impl<M: Manage> Shared<M> {
             }
             Ok(Err((text, error))) => (text, CreateError::Failed(error)),
             Err(payload) => {
-                let error = CreateError::Panicked(panic_message(&payload).into());
+                let error = CreateError::Panicked(panic_message(&*payload).into());
                 (error.to_string(), error)
             }
         };
