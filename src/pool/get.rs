@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
-use log::warn;
 
 use super::error::GetError;
 use super::holder::{Holder, ThreadTag};
 use super::lease::Lease;
 use super::manage::Manage;
+use super::say::say;
 use super::shared::{Message, Shared};
 use super::slots::{Grant, Joined, Look, Refused, Ticket};
 use crate::clock::Time;
@@ -98,7 +98,7 @@ impl<M: Manage> Shared<M> {
         if ThreadTag::may_hold() {
             let picture = self.picture(None);
             if picture.held_by_caller > 0 && picture.stats.in_use >= picture.stats.max_size {
-                warn!("the wait that begins at {line} may be for its own thread: {picture}");
+                say!(Warn, "the wait that begins at {line} may be for its own thread: {picture}");
             }
         }
     }
@@ -108,7 +108,7 @@ impl<M: Manage> Shared<M> {
         let waited = self.clock().now().since(began);
         if waited >= limit && self.with(|books, _| books.may_warn_slow()) {
             let (name, stats) = (self.name(), self.stats());
-            warn!("pool \"{name}\": a wait of {waited:.1?} at {line}: {stats}");
+            say!(Warn, "pool \"{name}\": a wait of {waited:.1?} at {line}: {stats}");
         }
     }
 }
@@ -178,7 +178,7 @@ impl<M: Manage> Wait<'_, M> {
     fn timed_out(&self, place: usize) -> GetError<M::Error> {
         let waited = self.shared.clock().now().since(self.began);
         let error = GetError::Timeout { waited, picture: self.shared.picture(Some(place)) };
-        warn!("{error}");
+        say!(Warn, "{error}");
         error
     }
 }

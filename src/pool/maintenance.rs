@@ -9,8 +9,9 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use log::warn;
 use parking_lot::{Condvar, Mutex};
+
+use super::say::say;
 
 /// What can be maintained.
 pub(super) trait Upkeep: Send + Sync {
@@ -29,7 +30,7 @@ pub(super) fn enrol(pool: Weak<dyn Upkeep>, first: Duration) {
     match thread::Builder::new().name("llm-pool-maintenance".into()).spawn(run) {
         Ok(_) => rounds.running = true,
         // The next pool tries again. Until then the pools work, but expire only at use.
-        Err(error) => warn!("cannot start the maintenance thread: {error}"),
+        Err(error) => say!(Warn, "cannot start the maintenance thread: {error}"),
     }
 }
 

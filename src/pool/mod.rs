@@ -33,6 +33,7 @@ mod holder;
 mod lease;
 mod maintenance;
 mod manage;
+mod say;
 mod shared;
 mod slots;
 mod stats;
@@ -42,8 +43,6 @@ use std::panic::Location;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use log::{debug, warn};
-
 pub use config::PoolConfig;
 pub use error::{CreateError, GetError, Picture, StartError};
 pub use lease::Lease;
@@ -52,6 +51,7 @@ pub use stats::{EvictReason, Stats};
 
 use crate::error::{ConfigError, Problems};
 use maintenance::Upkeep;
+use say::say;
 use shared::Shared;
 
 /// A fair, blocking pool of the items that a [`Manage`] makes. Cloning gives another handle to
@@ -99,7 +99,7 @@ impl<M: Manage> Pool<M> {
             let weak: Weak<Shared<M>> = Arc::downgrade(&shared);
             maintenance::enrol(weak, shared.pass_interval());
         }
-        debug!("pool \"{}\": started: {}", shared.name(), shared.stats());
+        say!(Debug, "pool \"{}\": started: {}", shared.name(), shared.stats());
         Ok(pool)
     }
 
@@ -114,7 +114,7 @@ impl<M: Manage> Pool<M> {
             return Ok(());
         }
         let pool = shared.name().clone();
-        warn!("pool \"{pool}\": starts with {ready} of {wanted} items ready");
+        say!(Warn, "pool \"{pool}\": starts with {ready} of {wanted} items ready");
         if !shared.config.fail_fast {
             return Ok(());
         }
@@ -254,7 +254,7 @@ impl<M: Manage> Shared<M> {
     fn close(self: &Arc<Self>) {
         if self.with_exact_time(|books, _| books.close()) {
             maintenance::withdraw(&(Arc::downgrade(self) as Weak<dyn Upkeep>));
-            debug!("pool \"{}\": closed: {}", self.name(), self.stats());
+            say!(Debug, "pool \"{}\": closed: {}", self.name(), self.stats());
         }
     }
 

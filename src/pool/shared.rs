@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use log::{debug, error, info, warn};
 use parking_lot::{Condvar, Mutex};
 
 use super::config::PoolConfig;
 use super::error::{CreateError, Picture};
 use super::holder::ThreadTag;
 use super::manage::Manage;
+use super::say::say;
 use super::slots::{Alert, Grant, Job, Outbox, Slots};
 use super::stats::{EvictReason, Stats};
 use crate::clock::{Clock, Time};
@@ -172,13 +172,17 @@ impl<M: Manage> Shared<M> {
     /// channel has room for both. It never leaves while that last message is under way.
     fn send(&self, wake: &Wake<M>, message: Message<M>) {
         if wake.try_send(message).is_err() {
-            error!("pool \"{}\": a waiter left without its grant; please report this", self.name);
+            say!(
+                Error,
+                "pool \"{}\": a waiter left without its grant; please report this",
+                self.name
+            );
         }
     }
 
     /// The one place where the pool drops an item.
     fn dispose(&self, item: M::Item, reason: EvictReason) {
-        debug!("pool \"{}\": evicts an item: {reason}", self.name);
+        say!(Debug, "pool \"{}\": evicts an item: {reason}", self.name);
         if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(item))) {
             self.log_panic("an item's drop", &*payload);
         }
@@ -187,16 +191,17 @@ impl<M: Manage> Shared<M> {
     fn tell(&self, alert: Alert) {
         match alert {
             Alert::NearlyFull => {
-                warn!("pool \"{}\": nearly full: {}", self.name, self.stats());
+                say!(Warn, "pool \"{}\": nearly full: {}", self.name, self.stats());
             }
-            Alert::Leak { holder, held } => warn!(
+            Alert::Leak { holder, held } => say!(
+                Warn,
                 "pool \"{}\": a lease has been held for {held:.1?}, by thread \"{}\", taken at {}",
                 self.name,
                 holder.thread_name(),
                 holder.place()
             ),
             Alert::Recovered => {
-                info!("pool \"{}\": an unhealthy item passed its check again", self.name);
+                say!(Info, "pool \"{}\": an unhealthy item passed its check again", self.name);
             }
         }
     }
@@ -219,7 +224,7 @@ impl<M: Manage> Shared<M> {
         let spawned = std::thread::Builder::new().name("llm-pool-worker".into()).spawn(work);
         if let Err(error) = spawned {
             // The job must be done all the same, or its slot and its waiter are lost.
-            warn!("pool \"{}\": cannot start a worker thread: {error}", self.name);
+            say!(Warn, "pool \"{}\": cannot start a worker thread: {error}", self.name);
             if let Some(job) = take(&job) {
                 self.work(job);
             }
@@ -271,7 +276,7 @@ impl<M: Manage> Shared<M> {
         let passed = match checked {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
-                warn!("pool \"{}\": an item failed its check: {error}", self.name);
+                say!(Warn, "pool \"{}\": an item failed its check: {error}", self.name);
                 false
             }
             Err(payload) => {
@@ -302,7 +307,7 @@ impl<M: Manage> Shared<M> {
         let attempt = || self.manager.create().map_err(|error| (error.to_string(), error));
         let (text, error) = match panic::catch_unwind(AssertUnwindSafe(attempt)) {
             Ok(Ok(item)) => {
-                debug!("pool \"{}\": created an item", self.name);
+                say!(Debug, "pool \"{}\": created an item", self.name);
                 return Ok(item);
             }
             Ok(Err((text, error))) => (text, CreateError::Failed(error)),
@@ -311,7 +316,7 @@ impl<M: Manage> Shared<M> {
                 (error.to_string(), error)
             }
         };
-        warn!("pool \"{}\": cannot create an item: {text}", self.name);
+        say!(Warn, "pool \"{}\": cannot create an item: {text}", self.name);
         *self.last_create_error.lock() = Some((text.into(), self.clock().now()));
         Err(error)
     }
@@ -323,7 +328,7 @@ impl<M: Manage> Shared<M> {
     // ---- Telling ----
 
     pub(super) fn log_panic(&self, who: &str, payload: &(dyn Any + Send)) {
-        error!("pool \"{}\": {who} panicked: {}", self.name, panic_message(payload));
+        say!(Error, "pool \"{}\": {who} panicked: {}", self.name, panic_message(payload));
     }
 
     /// The pool as the calling thread finds it. `place` is the one it had reached in the queue.
