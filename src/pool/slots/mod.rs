@@ -247,7 +247,9 @@ impl<T, W: Clone> Slots<T, W> {
         slot.leak_told = false;
         self.totals.gets += 1;
         if let Some(share) = self.rules.nearly_full {
-            if !self.warned_full && self.in_use() * 100 > self.rules.max_size * usize::from(share) {
+            if !self.warned_full
+                && self.in_use() as u128 * 100 > self.rules.max_size as u128 * u128::from(share)
+            {
                 self.warned_full = true;
                 self.outbox.alerts.push(Alert::NearlyFull);
             }
