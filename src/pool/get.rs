@@ -13,6 +13,7 @@ use super::manage::Manage;
 use super::say::say;
 use super::shared::{Message, Shared};
 use super::slots::{Grant, Joined, Look, Refused, Ticket};
+use super::stats::EvictReason;
 use crate::clock::Time;
 
 type Got<M> = Result<Lease<M>, GetError<<M as Manage>::Error>>;
@@ -64,8 +65,9 @@ impl<M: Manage> Shared<M> {
         let adopted = self.with_exact_time(|books, now| books.adopt(slot, item, now, holder));
         let waited = self.clock().now().since(began);
         match adopted {
-            Some(item) => Ok(Lease::new(self.clone(), slot, item, taker, waited)),
-            None => Err(GetError::Closed),
+            Ok(item) => Ok(Lease::new(self.clone(), slot, item, taker, waited)),
+            Err(EvictReason::Closed) => Err(GetError::Closed),
+            Err(_) => Err(GetError::Exhausted { picture: self.picture(None) }),
         }
     }
 

@@ -392,21 +392,30 @@ impl<T, W: Clone> Slots<T, W> {
         self.settle(now);
     }
 
-    /// A created item goes to the thread that created it, or nowhere if the pool was closed
-    /// meanwhile.
-    pub(crate) fn adopt(&mut self, index: usize, item: T, now: Time, holder: Holder) -> Option<T> {
+    /// A created item goes to the thread that created it, or nowhere if the pool was closed or
+    /// its cap lowered meanwhile.
+    pub(crate) fn adopt(
+        &mut self,
+        index: usize,
+        item: T,
+        now: Time,
+        holder: Holder,
+    ) -> Result<T, EvictReason> {
         self.creating_own -= 1;
         self.note_created(index, now);
-        let item = if self.closed {
-            self.end(index, item, EvictReason::Closed);
-            None
-        } else {
-            self.lease_out(index, now, holder);
-            Some(item)
+        let adopted = match self.reason_to_refuse_new() {
+            Some(reason) => {
+                self.end(index, item, reason);
+                Err(reason)
+            }
+            None => {
+                self.lease_out(index, now, holder);
+                Ok(item)
+            }
         };
         // Someone may have waited for `max_creating`.
         self.settle(now);
-        item
+        adopted
     }
 
     /// A creation failed that the thread itself had asked for.
@@ -446,12 +455,16 @@ impl<T, W: Clone> Slots<T, W> {
     /// Whether a new item is already out of date: like [`Self::reason_to_end`], but one begun
     /// before a reset still serves a waiter, once.
     fn reason_to_end_new(&self, index: usize) -> Option<EvictReason> {
+        let outdated = self.slots[index].epoch != self.epoch && !self.has_waiters();
+        self.reason_to_refuse_new().or(outdated.then_some(EvictReason::Reset))
+    }
+
+    /// Whether there is no place for a new item, whoever wants it.
+    fn reason_to_refuse_new(&self) -> Option<EvictReason> {
         if self.closed {
             Some(EvictReason::Closed)
         } else if self.size() > self.rules.max_size {
             Some(EvictReason::Resized)
-        } else if self.slots[index].epoch != self.epoch && !self.has_waiters() {
-            Some(EvictReason::Reset)
         } else {
             None
         }
