@@ -144,9 +144,9 @@ fn a_burst_of_waiters_creates_max_creating_at_a_time_and_no_more_than_wanted() {
 #[test]
 fn a_pool_starts_with_what_there_is_and_goes_on_trying() {
     let (script, time) = (Script::new(), ManualClock::new());
-    script.on_create.set(std::sync::Arc::new(|n| {
-        if n == 1 { Ok(()) } else { Err(Refusal("refused")) }
-    }));
+    script
+        .on_create
+        .set(std::sync::Arc::new(|n| if n == 1 { Ok(()) } else { Err(Refusal("refused")) }));
     let pool = start(manual("degraded", 5, &time).min_idle(3), &script);
     assert_eq!(pool.stats().idle, 1);
     let told = logs::matching("degraded", Level::Warn, "starts with");
