@@ -271,7 +271,7 @@ impl<M: Manage> Shared<M> {
 
     fn check(self: &Arc<Self>, slot: usize, mut item: M::Item) -> Option<Job<M::Item>> {
         // To text at once: printing and dropping the error are the user's code too.
-        let probe = || self.manager.check(&mut item).map_err(|error| error.to_string());
+        let probe = || self.manager.check(&mut item).map_err(|error| one_line(&error.to_string()));
         let checked = panic::catch_unwind(AssertUnwindSafe(probe));
         let passed = match checked {
             Ok(Ok(())) => true,
@@ -304,7 +304,8 @@ impl<M: Manage> Shared<M> {
     /// Runs the user's `create`, and logs how it went.
     pub(super) fn create(&self) -> Result<M::Item, CreateError<M::Error>> {
         // To text at once: printing the error is the user's code too.
-        let attempt = || self.manager.create().map_err(|error| (error.to_string(), error));
+        let attempt =
+            || self.manager.create().map_err(|error| (one_line(&error.to_string()), error));
         let (text, error) = match panic::catch_unwind(AssertUnwindSafe(attempt)) {
             Ok(Ok(item)) => {
                 say!(Debug, "pool \"{}\": created an item", self.name);
@@ -313,7 +314,7 @@ impl<M: Manage> Shared<M> {
             Ok(Err((text, error))) => (text, CreateError::Failed(error)),
             Err(payload) => {
                 let error = CreateError::Panicked(panic_message(&*payload).into());
-                (error.to_string(), error)
+                (one_line(&error.to_string()), error)
             }
         };
         say!(Warn, "pool \"{}\": cannot create an item: {text}", self.name);
@@ -328,7 +329,7 @@ impl<M: Manage> Shared<M> {
     // ---- Telling ----
 
     pub(super) fn log_panic(&self, who: &str, payload: &(dyn Any + Send)) {
-        say!(Error, "pool \"{}\": {who} panicked: {}", self.name, panic_message(payload));
+        say!(Error, "pool \"{}\": {who} panicked: {}", self.name, one_line(panic_message(payload)));
     }
 
     /// The pool as the calling thread finds it. `place` is the one it had reached in the queue.
@@ -354,6 +355,11 @@ impl<T, W: Clone> Slots<T, W> {
         // Counting looks at every slot; nearly always the thread itself knows better.
         if ThreadTag::may_hold() { self.held_by(ThreadTag::current()) } else { 0 }
     }
+}
+
+/// The user's words may span lines; a log line and a picture may not.
+fn one_line(words: &str) -> String {
+    words.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 fn take<T>(cell: &Mutex<Option<T>>) -> Option<T> {
