@@ -108,7 +108,7 @@ impl<M: Manage> Shared<M> {
     fn warn_if_slow(self: &Arc<Self>, began: Time, line: Line) {
         let Some(limit) = self.config.slow_wait else { return };
         let waited = self.clock().now().since(began);
-        if waited >= limit && self.with(|books, _| books.may_warn_slow()) {
+        if waited >= limit && self.with(|books, now| books.may_warn_slow(now)) {
             let (name, stats) = (self.name(), self.stats());
             say!(Warn, "pool \"{name}\": a wait of {waited:.1?} at {line}: {stats}");
         }

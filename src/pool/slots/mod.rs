@@ -59,9 +59,9 @@ pub(crate) struct Slots<T, W> {
     closed: bool,
     rules: Rules,
     totals: Stats,
-    /// Warned since the last sweep: about too much in use, about a slow wait.
-    warned_full: bool,
-    warned_slow: bool,
+    /// When last warned about too much in use, and about a slow wait.
+    warned_full: Option<Time>,
+    warned_slow: Option<Time>,
     outbox: Outbox<T, W>,
 }
 
@@ -145,8 +145,8 @@ impl<T, W: Clone> Slots<T, W> {
                 moment: if config.clock.is_system() { MOMENT } else { Duration::ZERO },
             },
             totals: Stats::default(),
-            warned_full: false,
-            warned_slow: false,
+            warned_full: None,
+            warned_slow: None,
             outbox: Outbox::default(),
         }
     }
@@ -247,10 +247,9 @@ impl<T, W: Clone> Slots<T, W> {
         slot.leak_told = false;
         self.totals.gets += 1;
         if let Some(share) = self.rules.nearly_full {
-            if !self.warned_full
-                && self.in_use() as u128 * 100 > self.rules.max_size as u128 * u128::from(share)
+            if self.in_use() as u128 * 100 > self.rules.max_size as u128 * u128::from(share)
+                && may_warn(&mut self.warned_full, self.rules.maintenance_interval, now)
             {
-                self.warned_full = true;
                 self.outbox.alerts.push(Alert::NearlyFull);
             }
         }
@@ -485,6 +484,15 @@ impl<T, W: Clone> Slots<T, W> {
             self.outbox.jobs.push(Job::Create(index));
         }
     }
+}
+
+/// Whether to warn now: once an interval, however often there is reason to.
+fn may_warn(last: &mut Option<Time>, interval: Duration, now: Time) -> bool {
+    let may = last.is_none_or(|last| last.after(interval) <= now);
+    if may {
+        *last = Some(now);
+    }
+    may
 }
 
 /// The lifetime of the `nth` item: up to a tenth shorter than `lifetime`. Multiples of the golden
