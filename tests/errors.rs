@@ -15,7 +15,7 @@ fn picture(error: &GetError<Refusal>) -> &Picture {
         GetError::Timeout { picture, .. }
         | GetError::Exhausted { picture, .. }
         | GetError::QueueFull { picture, .. } => picture,
-        other => panic!("{other:?} has no picture"),
+        other => unreachable!("{other:?} has no picture"),
     }
 }
 

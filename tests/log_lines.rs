@@ -81,10 +81,10 @@ fn start_and_close_are_logged_and_a_failed_creation_warns() {
 
 /// Waits for `wait` by the pool's clock, and is then served.
 fn slow_wait(pool: &TestPool, time: &ManualClock, wait: Duration) {
-    let lease = pool.get().unwrap();
+    let lease = pool.get().expect("a lease");
     let waiter = spawn({
         let pool = pool.clone();
-        move || drop(pool.get_timeout(Duration::MAX).unwrap())
+        move || drop(pool.get_timeout(Duration::MAX).expect("a lease"))
     });
     eventually(|| pool.stats().waiting == 1);
     time.advance(wait);

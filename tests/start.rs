@@ -13,7 +13,7 @@ use support::*;
 fn problems(config: PoolConfig) -> Vec<String> {
     let script = Script::new();
     let Err(StartError::Config(error)) = Pool::new(config, script.maker()) else {
-        panic!("this config must be refused");
+        unreachable!("this config must be refused");
     };
     assert_eq!(script.on_create.calls(), 0, "nothing is created");
     for problem in error.problems() {

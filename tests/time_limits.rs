@@ -10,7 +10,7 @@ use support::*;
 fn waited(error: &GetError<Refusal>) -> Duration {
     match error {
         GetError::Timeout { waited, .. } => *waited,
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     }
 }
 
