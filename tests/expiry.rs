@@ -94,7 +94,7 @@ fn a_full_pool_closes_an_expired_item_to_replace_it() {
     pool.clean_up();
     eventually(|| pool.stats().created == 4 && pool.stats().idle == 2);
     assert_settled(&pool, &script);
-    assert_eq!(script.most_live(), 2, "law 1");
+    assert_eq!(pool.stats().evicted_for(EvictReason::Lifetime), 2);
 }
 
 /// Behaviour 15.
