@@ -10,8 +10,10 @@ use super::error::GetError;
 use super::holder::{Holder, ThreadTag};
 use super::lease::Lease;
 use super::manage::Manage;
+use super::say::say;
 use super::shared::{Message, Shared};
 use super::slots::{Grant, Joined, Look, Refused, Ticket};
+use super::stats::EvictReason;
 use crate::clock::Time;
 use crate::say::say;
 
@@ -49,8 +51,7 @@ impl<M: Manage> Shared<M> {
             if books.is_closed() {
                 return Err(GetError::Closed);
             }
-            // Room belongs to those who wait.
-            Ok(if books.has_waiters() { None } else { books.reserve() })
+            Ok(books.reserve_own())
         })?;
         let Some(slot) = reserved else {
             return Err(GetError::Exhausted { picture: self.picture(None) });
@@ -65,8 +66,9 @@ impl<M: Manage> Shared<M> {
         let adopted = self.with_exact_time(|books, now| books.adopt(slot, item, now, holder));
         let waited = self.clock().now().since(began);
         match adopted {
-            Some(item) => Ok(Lease::new(self.clone(), slot, item, taker, waited)),
-            None => Err(GetError::Closed),
+            Ok(item) => Ok(Lease::new(self.clone(), slot, item, taker, waited)),
+            Err(EvictReason::Closed) => Err(GetError::Closed),
+            Err(_) => Err(GetError::Exhausted { picture: self.picture(None) }),
         }
     }
 
@@ -106,7 +108,8 @@ impl<M: Manage> Shared<M> {
 
     fn warn_if_slow(self: &Arc<Self>, waited: Duration, line: Line) {
         let Some(limit) = self.config.slow_wait else { return };
-        if waited >= limit && self.with(|books, _| books.may_warn_slow()) {
+        let waited = self.clock().now().since(began);
+        if waited >= limit && self.with(|books, now| books.may_warn_slow(now)) {
             let (name, stats) = (self.name(), self.stats());
             say!(Warn, "pool \"{name}\": a wait of {waited:.1?} at {line}: {stats}");
         }

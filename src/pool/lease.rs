@@ -92,7 +92,7 @@ impl<M: Manage> Drop for Lease<M> {
             }
             Ok(true) => self.end(EvictReason::Broken),
             Err(payload) => {
-                self.shared.log_panic("is_broken", &payload);
+                self.shared.log_panic("is_broken", &*payload);
                 self.end(EvictReason::Broken);
             }
         }

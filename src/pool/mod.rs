@@ -33,6 +33,7 @@ mod holder;
 mod lease;
 mod maintenance;
 mod manage;
+mod say;
 mod shared;
 mod slots;
 mod stats;
@@ -51,6 +52,7 @@ pub use stats::{EvictReason, Stats};
 use crate::error::{ConfigError, Problems};
 use crate::say::say;
 use maintenance::Upkeep;
+use say::say;
 use shared::Shared;
 
 /// A fair, blocking pool of the items that a [`Manage`] makes. Cloning gives another handle to

@@ -18,6 +18,7 @@ use super::config::PoolConfig;
 use super::error::{CreateError, Picture};
 use super::holder::ThreadTag;
 use super::manage::Manage;
+use super::say::say;
 use super::slots::{Alert, Grant, Job, Outbox, Slots};
 use super::stats::{EvictReason, Stats};
 use crate::clock::{Clock, Time};
@@ -186,7 +187,7 @@ impl<M: Manage> Shared<M> {
     fn dispose(&self, item: M::Item, reason: EvictReason) {
         say!(Debug, "pool \"{}\": evicts an item: {reason}", self.name);
         if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(item))) {
-            self.log_panic("an item's drop", &payload);
+            self.log_panic("an item's drop", &*payload);
         }
     }
 
@@ -272,7 +273,9 @@ impl<M: Manage> Shared<M> {
     }
 
     fn check(self: &Arc<Self>, slot: usize, mut item: M::Item) -> Option<Job<M::Item>> {
-        let checked = panic::catch_unwind(AssertUnwindSafe(|| self.manager.check(&mut item)));
+        // To text at once: printing and dropping the error are the user's code too.
+        let probe = || self.manager.check(&mut item).map_err(|error| one_line(&error.to_string()));
+        let checked = panic::catch_unwind(AssertUnwindSafe(probe));
         let passed = match checked {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
@@ -280,7 +283,7 @@ impl<M: Manage> Shared<M> {
                 false
             }
             Err(payload) => {
-                self.log_panic("check", &payload);
+                self.log_panic("check", &*payload);
                 false
             }
         };
@@ -303,18 +306,22 @@ impl<M: Manage> Shared<M> {
 
     /// Runs the user's `create`, and logs how it went.
     pub(super) fn create(&self) -> Result<M::Item, CreateError<M::Error>> {
-        let error = match panic::catch_unwind(AssertUnwindSafe(|| self.manager.create())) {
+        // To text at once: printing the error is the user's code too.
+        let attempt =
+            || self.manager.create().map_err(|error| (one_line(&error.to_string()), error));
+        let (text, error) = match panic::catch_unwind(AssertUnwindSafe(attempt)) {
             Ok(Ok(item)) => {
                 say!(Debug, "pool \"{}\": created an item", self.name);
                 return Ok(item);
             }
-            Ok(Err(error)) => CreateError::Failed(error),
-            Err(payload) => CreateError::Panicked(panic_message(&payload).into()),
+            Ok(Err((text, error))) => (text, CreateError::Failed(error)),
+            Err(payload) => {
+                let error = CreateError::Panicked(panic_message(&*payload).into());
+                (one_line(&error.to_string()), error)
+            }
         };
-        say!(Warn, "pool \"{}\": cannot create an item: {error}", self.name);
-        let text = panic::catch_unwind(AssertUnwindSafe(|| error.to_string()));
-        let text: Arc<str> = text.unwrap_or("its Display panicked".into()).into();
-        *self.last_create_error.lock() = Some((text, self.clock().now()));
+        say!(Warn, "pool \"{}\": cannot create an item: {text}", self.name);
+        *self.last_create_error.lock() = Some((text.into(), self.clock().now()));
         Err(error)
     }
 
@@ -325,7 +332,7 @@ impl<M: Manage> Shared<M> {
     // ---- Telling ----
 
     pub(super) fn log_panic(&self, who: &str, payload: &(dyn Any + Send)) {
-        say!(Error, "pool \"{}\": {who} panicked: {}", self.name, panic_message(payload));
+        say!(Error, "pool \"{}\": {who} panicked: {}", self.name, one_line(panic_message(payload)));
     }
 
     /// The pool as the calling thread finds it. `place` is the one it had reached in the queue.
@@ -351,6 +358,11 @@ impl<T, W: Clone> Slots<T, W> {
         // Counting looks at every slot; nearly always the thread itself knows better.
         if ThreadTag::may_hold() { self.held_by(ThreadTag::current()) } else { 0 }
     }
+}
+
+/// The user's words may span lines; a log line and a picture may not.
+fn one_line(words: &str) -> String {
+    words.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 fn take<T>(cell: &Mutex<Option<T>>) -> Option<T> {

@@ -37,7 +37,7 @@ use crate::clock::Time;
 pub(crate) use outbox::{Alert, Grant, Job, Outbox};
 pub(crate) use queue::{Joined, Look, Refused, Ticket};
 
-use queue::Waiter;
+use queue::{MOMENT, Waiter};
 
 /// `T` is the item; `W` is how to reach a waiter, cheap to clone.
 pub(crate) struct Slots<T, W> {
@@ -49,6 +49,8 @@ pub(crate) struct Slots<T, W> {
     /// Unhealthy slots, the longest so in front.
     unhealthy: VecDeque<usize>,
     creating: usize,
+    /// Of these, the ones that a thread runs for itself and not for the queue.
+    creating_own: usize,
     checking: usize,
     /// Who waits, in the order they came.
     waiters: VecDeque<Waiter<W>>,
@@ -60,9 +62,9 @@ pub(crate) struct Slots<T, W> {
     closed: bool,
     rules: Rules,
     totals: Stats,
-    /// Warned since the last sweep: about too much in use, about a slow wait.
-    warned_full: bool,
-    warned_slow: bool,
+    /// When last warned about too much in use, and about a slow wait.
+    warned_full: Option<Time>,
+    warned_slow: Option<Time>,
     outbox: Outbox<T, W>,
 }
 
@@ -110,6 +112,9 @@ struct Rules {
     maintenance_interval: Duration,
     leak_after: Option<Duration>,
     nearly_full: Option<u8>,
+    /// How long a waiter may be overtaken. Not at all by a clock that a test moves: such a moment
+    /// might never end.
+    moment: Duration,
 }
 
 impl<T, W: Clone> Slots<T, W> {
@@ -120,6 +125,7 @@ impl<T, W: Clone> Slots<T, W> {
             idle: VecDeque::new(),
             unhealthy: VecDeque::new(),
             creating: 0,
+            creating_own: 0,
             checking: 0,
             waiters: VecDeque::new(),
             next_ticket: 0,
@@ -139,10 +145,11 @@ impl<T, W: Clone> Slots<T, W> {
                 maintenance_interval: config.maintenance_interval,
                 leak_after: config.leak_after,
                 nearly_full: config.nearly_full,
+                moment: if config.clock.is_system() { MOMENT } else { Duration::ZERO },
             },
             totals: Stats::default(),
-            warned_full: false,
-            warned_slow: false,
+            warned_full: None,
+            warned_slow: None,
             outbox: Outbox::default(),
         }
     }
@@ -243,8 +250,9 @@ impl<T, W: Clone> Slots<T, W> {
         slot.leak_told = false;
         self.totals.gets += 1;
         if let Some(share) = self.rules.nearly_full {
-            if !self.warned_full && self.in_use() * 100 > self.rules.max_size * usize::from(share) {
-                self.warned_full = true;
+            if self.in_use() as u128 * 100 > self.rules.max_size as u128 * u128::from(share)
+                && may_warn(&mut self.warned_full, self.rules.maintenance_interval, now)
+            {
                 self.outbox.alerts.push(Alert::NearlyFull);
             }
         }
@@ -328,8 +336,19 @@ impl<T, W: Clone> Slots<T, W> {
 
     // ---- Creating ----
 
-    /// A slot to create an item in, if the cap leaves room and nobody waits who comes first.
-    pub(crate) fn reserve(&mut self) -> Option<usize> {
+    /// A slot in which the calling thread creates an item for itself, if the cap leaves room and
+    /// nobody waits, who would come first. Ends with [`Self::adopt`] or
+    /// [`Self::own_create_failed`].
+    pub(crate) fn reserve_own(&mut self) -> Option<usize> {
+        if self.has_waiters() {
+            return None;
+        }
+        let index = self.reserve()?;
+        self.creating_own += 1;
+        Some(index)
+    }
+
+    fn reserve(&mut self) -> Option<usize> {
         if self.closed || self.size() >= self.rules.max_size {
             return None;
         }
@@ -375,24 +394,36 @@ impl<T, W: Clone> Slots<T, W> {
         self.settle(now);
     }
 
-    /// A created item goes to the thread that created it, or nowhere if the pool was closed
-    /// meanwhile.
-    pub(crate) fn adopt(&mut self, index: usize, item: T, now: Time, holder: Holder) -> Option<T> {
+    /// A created item goes to the thread that created it, or nowhere if the pool was closed or
+    /// its cap lowered meanwhile.
+    pub(crate) fn adopt(
+        &mut self,
+        index: usize,
+        item: T,
+        now: Time,
+        holder: Holder,
+    ) -> Result<T, EvictReason> {
+        self.creating_own -= 1;
         self.note_created(index, now);
-        if self.closed {
-            self.end(index, item, EvictReason::Closed);
-            return None;
-        }
-        self.lease_out(index, now, holder);
-        Some(item)
+        let adopted = match self.reason_to_refuse_new() {
+            Some(reason) => {
+                self.end(index, item, reason);
+                Err(reason)
+            }
+            None => {
+                self.lease_out(index, now, holder);
+                Ok(item)
+            }
+        };
+        // Someone may have waited for `max_creating`.
+        self.settle(now);
+        adopted
     }
 
     /// A creation failed that the thread itself had asked for.
     pub(crate) fn own_create_failed(&mut self, index: usize, now: Time) {
-        self.creating -= 1;
-        self.totals.create_failures += 1;
-        self.vacate(index);
-        self.settle(now);
+        self.creating_own -= 1;
+        self.note_create_failed(index, now);
     }
 
     /// A creation failed that was for the queue: names the first waiter, who shall hear of it.
@@ -401,8 +432,15 @@ impl<T, W: Clone> Slots<T, W> {
         if waiter.is_none() {
             self.refill = self.refill.saturating_sub(1);
         }
-        self.own_create_failed(index, now);
+        self.note_create_failed(index, now);
         waiter.map(|waiter| waiter.wake)
+    }
+
+    fn note_create_failed(&mut self, index: usize, now: Time) {
+        self.creating -= 1;
+        self.totals.create_failures += 1;
+        self.vacate(index);
+        self.settle(now);
     }
 
     fn note_created(&mut self, index: usize, now: Time) {
@@ -419,12 +457,16 @@ impl<T, W: Clone> Slots<T, W> {
     /// Whether a new item is already out of date: like [`Self::reason_to_end`], but one begun
     /// before a reset still serves a waiter, once.
     fn reason_to_end_new(&self, index: usize) -> Option<EvictReason> {
+        let outdated = self.slots[index].epoch != self.epoch && !self.has_waiters();
+        self.reason_to_refuse_new().or(outdated.then_some(EvictReason::Reset))
+    }
+
+    /// Whether there is no place for a new item, whoever wants it.
+    fn reason_to_refuse_new(&self) -> Option<EvictReason> {
         if self.closed {
             Some(EvictReason::Closed)
         } else if self.size() > self.rules.max_size {
             Some(EvictReason::Resized)
-        } else if self.slots[index].epoch != self.epoch && !self.has_waiters() {
-            Some(EvictReason::Reset)
         } else {
             None
         }
@@ -433,16 +475,27 @@ impl<T, W: Clone> Slots<T, W> {
     /// Starts the creations that waiters and refill ask for, as far as the caps allow. A waiter
     /// may have the slot of an unhealthy item; refill may not.
     fn hire(&mut self) {
-        while self.creating < self.rules.max_creating
-            && self.creating < self.waiters.len() + self.refill
-        {
-            if self.size() >= self.rules.max_size && self.creating < self.waiters.len() {
+        while self.creating < self.rules.max_creating {
+            let under_way = self.creating - self.creating_own;
+            if under_way >= self.waiters.len() + self.refill {
+                return;
+            }
+            if self.size() >= self.rules.max_size && under_way < self.waiters.len() {
                 self.evict_unhealthy();
             }
             let Some(index) = self.reserve() else { return };
             self.outbox.jobs.push(Job::Create(index));
         }
     }
+}
+
+/// Whether to warn now: once an interval, however often there is reason to.
+fn may_warn(last: &mut Option<Time>, interval: Duration, now: Time) -> bool {
+    let may = last.is_none_or(|last| last.after(interval) <= now);
+    if may {
+        *last = Some(now);
+    }
+    may
 }
 
 /// The lifetime of the `nth` item: up to a tenth shorter than `lifetime`. Multiples of the golden

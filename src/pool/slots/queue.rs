@@ -24,6 +24,8 @@ pub(super) struct Waiter<W> {
     ticket: Ticket,
     pub(super) wake: W,
     since: Time,
+    /// The end of its first moment, in which it may be overtaken.
+    young_until: Time,
     holder: Holder,
     /// Told to come and look.
     nudged: bool,
@@ -31,7 +33,7 @@ pub(super) struct Waiter<W> {
 
 impl<W> Waiter<W> {
     fn is_young(&self, now: Time) -> bool {
-        now < self.since.after(MOMENT)
+        now < self.young_until
     }
 
     #[cfg(test)]
@@ -87,7 +89,9 @@ impl<T, W: Clone> Slots<T, W> {
         }
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        self.waiters.push_back(Waiter { ticket, wake, since: now, holder, nudged: false });
+        let young_until = now.after(self.rules.moment);
+        let waiter = Waiter { ticket, wake, since: now, young_until, holder, nudged: false };
+        self.waiters.push_back(waiter);
         self.settle(now);
         Ok(Joined::Waits(ticket))
     }
@@ -95,7 +99,7 @@ impl<T, W: Clone> Slots<T, W> {
     /// A waiter that was nudged, or whose moment is over, looks for an idle item.
     pub(crate) fn look(&mut self, ticket: Ticket, now: Time) -> Look<T> {
         let Some(place) = self.place_of(ticket) else { return Look::Granted };
-        let since = self.waiters[place].since;
+        let young_until = self.waiters[place].young_until;
         if place == 0 {
             if let Some((index, item)) = self.pop_idle(now) {
                 if let Some(waiter) = self.waiters.pop_front() {
@@ -109,8 +113,7 @@ impl<T, W: Clone> Slots<T, W> {
             // Expired items may have gone on the way and left room.
             self.hire();
         }
-        let moment_ends = since.after(MOMENT);
-        Look::Later(if now < moment_ends { moment_ends } else { Time::NEVER })
+        Look::Later(if now < young_until { young_until } else { Time::NEVER })
     }
 
     /// Leaves the queue at the deadline. `None` if a grant is already under way, which must then

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::stats::EvictReason;
-use super::{Alert, Job, Place, Slots};
+use super::{Alert, Job, Place, Slots, may_warn};
 use crate::clock::Time;
 
 /// Most checks running at one time, so that a host that hangs does not hold up the rest.
@@ -20,14 +20,12 @@ impl<T, W: Clone> Slots<T, W> {
             self.settle(now);
         }
         self.report_leaks(now);
-        self.warned_full = false;
-        self.warned_slow = false;
         self.totals.evicted - evicted_before
     }
 
-    /// Whether a slow wait may be logged now: once a sweep.
-    pub(crate) fn may_warn_slow(&mut self) -> bool {
-        !std::mem::replace(&mut self.warned_slow, true)
+    /// Whether a slow wait may be logged now.
+    pub(crate) fn may_warn_slow(&mut self, now: Time) -> bool {
+        may_warn(&mut self.warned_slow, self.rules.maintenance_interval, now)
     }
 
     /// Asks for items until `min_idle` are idle, as far as `max_size` leaves room.
