@@ -91,40 +91,26 @@ impl Default for PoolConfig {
     }
 }
 
-/// One chaining setter a field; what it means, its unit and its default stand at the field.
-macro_rules! setters {
-    ($($name:ident: $type:ty),* $(,)?) => {
-        impl PoolConfig {
-            $(
-                #[doc = concat!("Sets [`", stringify!($name), "`](Self#structfield.", stringify!($name), ").")]
-                #[must_use]
-                pub fn $name(mut self, $name: $type) -> Self {
-                    self.$name = $name.into();
-                    self
-                }
-            )*
-        }
-    };
-}
-
 setters! {
-    name: impl Into<String>,
-    max_size: usize,
-    min_idle: usize,
-    wait_timeout: Duration,
-    idle_timeout: impl Into<Option<Duration>>,
-    max_lifetime: impl Into<Option<Duration>>,
-    max_uses: impl Into<Option<u64>>,
-    max_waiting: impl Into<Option<usize>>,
-    max_creating: usize,
-    check_interval: impl Into<Option<Duration>>,
-    max_check_failures: u32,
-    maintenance_interval: Duration,
-    leak_after: impl Into<Option<Duration>>,
-    slow_wait: impl Into<Option<Duration>>,
-    nearly_full: impl Into<Option<u8>>,
-    fail_fast: bool,
-    clock: Clock,
+    PoolConfig {
+        name: impl Into<String>,
+        max_size: usize,
+        min_idle: usize,
+        wait_timeout: Duration,
+        idle_timeout: impl Into<Option<Duration>>,
+        max_lifetime: impl Into<Option<Duration>>,
+        max_uses: impl Into<Option<u64>>,
+        max_waiting: impl Into<Option<usize>>,
+        max_creating: usize,
+        check_interval: impl Into<Option<Duration>>,
+        max_check_failures: u32,
+        maintenance_interval: Duration,
+        leak_after: impl Into<Option<Duration>>,
+        slow_wait: impl Into<Option<Duration>>,
+        nearly_full: impl Into<Option<u8>>,
+        fail_fast: bool,
+        clock: Clock,
+    }
 }
 
 impl PoolConfig {

@@ -10,7 +10,6 @@ use super::error::GetError;
 use super::holder::{Holder, ThreadTag};
 use super::lease::Lease;
 use super::manage::Manage;
-use super::say::say;
 use super::shared::{Message, Shared};
 use super::slots::{Grant, Joined, Look, Refused, Ticket};
 use super::stats::EvictReason;
@@ -108,7 +107,6 @@ impl<M: Manage> Shared<M> {
 
     fn warn_if_slow(self: &Arc<Self>, waited: Duration, line: Line) {
         let Some(limit) = self.config.slow_wait else { return };
-        let waited = self.clock().now().since(began);
         if waited >= limit && self.with(|books, now| books.may_warn_slow(now)) {
             let (name, stats) = (self.name(), self.stats());
             say!(Warn, "pool \"{name}\": a wait of {waited:.1?} at {line}: {stats}");

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::say::say;
+use crate::say::say;
 
 /// What can be maintained.
 pub(super) trait Upkeep: Send + Sync {

@@ -33,7 +33,6 @@ mod holder;
 mod lease;
 mod maintenance;
 mod manage;
-mod say;
 mod shared;
 mod slots;
 mod stats;
@@ -52,7 +51,6 @@ pub use stats::{EvictReason, Stats};
 use crate::error::{ConfigError, Problems};
 use crate::say::say;
 use maintenance::Upkeep;
-use say::say;
 use shared::Shared;
 
 /// A fair, blocking pool of the items that a [`Manage`] makes. Cloning gives another handle to

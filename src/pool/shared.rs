@@ -18,7 +18,6 @@ use super::config::PoolConfig;
 use super::error::{CreateError, Picture};
 use super::holder::ThreadTag;
 use super::manage::Manage;
-use super::say::say;
 use super::slots::{Alert, Grant, Job, Outbox, Slots};
 use super::stats::{EvictReason, Stats};
 use crate::clock::{Clock, Time};
@@ -265,7 +264,9 @@ impl<M: Manage> Shared<M> {
             None => (None, unclaimed.replace(error)),
         };
         drop(unclaimed);
-        drop(replaced);
+        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(replaced))) {
+            self.log_panic("an error's drop", &*payload);
+        }
         if let Some((wake, error)) = claimed {
             self.send(&wake, Message::CreateFailed(error));
         }

@@ -22,6 +22,7 @@ enum Action {
     Discard(usize),
     Detach(usize),
     CreateEnds { which: usize, well: bool },
+    OwnCreateEnds { which: usize, well: bool },
     CheckEnds { which: usize, well: bool },
     Look(usize),
     GiveUp(usize),
@@ -43,6 +44,8 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         1 => which.clone().prop_map(Action::Detach),
         15 => (which.clone(), prop::bool::weighted(0.8))
             .prop_map(|(which, well)| Action::CreateEnds { which, well }),
+        3 => (which.clone(), prop::bool::weighted(0.8))
+            .prop_map(|(which, well)| Action::OwnCreateEnds { which, well }),
         6 => (which.clone(), any::<bool>())
             .prop_map(|(which, well)| Action::CheckEnds { which, well }),
         4 => which.clone().prop_map(Action::Look),
@@ -78,6 +81,8 @@ struct Driver {
     next_waiter: u32,
     leased: Vec<(usize, u64)>,
     creating: Vec<usize>,
+    /// Slots in which a `try_get` creates.
+    creating_own: Vec<usize>,
     checking: Vec<(usize, u64)>,
     /// In order of arrival, as the driver saw it.
     waiting: VecDeque<(u32, Ticket, Time)>,
@@ -97,6 +102,7 @@ impl Driver {
             next_waiter: 0,
             leased: Vec::new(),
             creating: Vec::new(),
+            creating_own: Vec::new(),
             checking: Vec::new(),
             waiting: VecDeque::new(),
             items: BTreeMap::new(),
@@ -128,11 +134,9 @@ impl Driver {
             Action::TryGet => {
                 if let Some((slot, item)) = self.slots.take(now, Self::holder()) {
                     took = Some(self.got_at_once(slot, item));
-                } else if !self.slots.has_waiters() {
-                    if let Some(slot) = self.slots.reserve() {
-                        self.creating.push(slot);
-                        self.create_ends_for_self(slot);
-                    }
+                } else if let Some(slot) = self.slots.reserve_own() {
+                    assert!(self.waiting.is_empty(), "room belongs to those who wait");
+                    self.creating_own.push(slot);
                 }
             }
             Action::PutBack(which) => {
@@ -152,6 +156,7 @@ impl Driver {
                 }
             }
             Action::CreateEnds { which, well } => self.create_ends(which, well),
+            Action::OwnCreateEnds { which, well } => self.own_create_ends(which, well),
             Action::CheckEnds { which, well } => {
                 if let Some((slot, item)) = pick(&mut self.checking, which) {
                     self.slots.checked(slot, item, well, now);
@@ -215,12 +220,16 @@ impl Driver {
         }
     }
 
-    fn create_ends_for_self(&mut self, slot: usize) {
-        self.creating.retain(|&other| other != slot);
+    fn own_create_ends(&mut self, which: usize, well: bool) {
+        let Some(slot) = pick(&mut self.creating_own, which) else { return };
+        if !well {
+            return self.slots.own_create_failed(slot, self.now);
+        }
         let item = self.new_item();
         match self.slots.adopt(slot, item, self.now, Self::holder()) {
-            Some(item) => self.leased.push((slot, item)),
-            None => assert!(self.closed),
+            Ok(item) => self.leased.push((slot, item)),
+            Err(EvictReason::Closed) => assert!(self.closed),
+            Err(reason) => assert_eq!(reason, EvictReason::Resized),
         }
     }
 
@@ -277,7 +286,7 @@ impl Driver {
     fn check_laws(&mut self) {
         let stats = self.slots.stats();
         assert_eq!(stats.in_use, self.leased.len());
-        assert_eq!(stats.creating, self.creating.len());
+        assert_eq!(stats.creating, self.creating.len() + self.creating_own.len());
         assert_eq!(stats.checking, self.checking.len());
         assert_eq!(stats.waiting, self.waiting.len());
         // Law 1: every item is in exactly one place, and the places are within the cap.
@@ -291,7 +300,7 @@ impl Driver {
         assert_eq!(there, expected);
         let size = there.len() + stats.creating;
         assert_eq!(size, self.slots.size());
-        if self.leased.len() + self.creating.len() + self.checking.len() <= self.max_size {
+        if self.leased.len() + stats.creating + self.checking.len() <= self.max_size {
             assert!(size <= self.max_size, "{size} items under a cap of {}", self.max_size);
         }
         if self.leased.len() > self.most_leased {
@@ -313,7 +322,7 @@ impl Driver {
             assert!(stats.idle == 0 || told, "an idle item and a waiter that does not know");
         }
         if size < self.max_size && stats.creating < 3 {
-            assert!(stats.creating >= stats.waiting.min(3), "room, and nothing being created");
+            assert!(self.creating.len() >= stats.waiting, "room, and too little being created");
         }
     }
 
@@ -357,6 +366,7 @@ proptest! {
         while driver.slots.size() > 0 {
             driver.step(&Action::PutBack(0));
             driver.step(&Action::CreateEnds { which: 0, well: true });
+            driver.step(&Action::OwnCreateEnds { which: 0, well: true });
             driver.step(&Action::CheckEnds { which: 0, well: true });
         }
         prop_assert!(driver.items.values().all(|&there| !there));
