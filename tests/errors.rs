@@ -118,7 +118,7 @@ fn a_thread_that_may_be_waiting_for_itself_is_told_so() {
     time.advance(secs(30));
     let error = asking.result();
     assert_eq!(picture(&error).held_by_caller, 2);
-    let advice = "; this thread already holds 2 of them and may be waiting for itself: put them \
+    let advice = "; this thread took 2 of those in use and may be waiting for itself: put them \
                   back first, or raise max_size to threads x (leases per thread - 1) + 1";
     assert!(error.to_string().ends_with(advice), "{error}");
 }
@@ -174,6 +174,21 @@ fn try_get_at_the_cap_is_exhausted_and_below_it_creates() {
     drop(first);
     assert_eq!(pool.try_get().unwrap().number, 1);
     assert_eq!((pool.stats().gets, pool.stats().waits, script.made()), (3, 0, 2));
+}
+
+#[test]
+fn those_for_whom_an_item_is_being_created_do_not_count_as_waiting() {
+    let (script, time, gate) = (Script::new(), ManualClock::new(), Gate::new());
+    let pool = start(manual("no queue", 2, &time).max_waiting(0), &script);
+    script.on_create.set(gate.before(succeed()));
+    let (first, second) = (waiter(&pool, secs(9)), waiter(&pool, secs(9)));
+    gate.await_entered(2);
+    assert!(matches!(pool.get(), Err(GetError::QueueFull { .. })));
+    gate.open();
+    let leases = (first.result().unwrap(), second.result().unwrap());
+    assert!(matches!(pool.get(), Err(GetError::QueueFull { .. })));
+    drop(leases);
+    assert!(pool.get().is_ok());
 }
 
 #[test]

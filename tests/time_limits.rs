@@ -194,6 +194,25 @@ fn a_get_beside_hung_creations_is_served_by_the_first_that_ends() {
     assert_settled(&pool, &script);
 }
 
+/// Behaviour 18.
+#[test]
+fn a_creation_that_hangs_keeps_no_later_get_from_its_own() {
+    let (script, time, gate) = (Script::new(), ManualClock::new(), Gate::new());
+    let pool = start(manual("one hangs", 4, &time), &script);
+    script.on_create.set(gate.before(fail("too late")));
+    let unlucky = waiter(&pool, secs(1));
+    gate.await_entered(1);
+    time.advance(secs(2));
+    assert!(matches!(unlucky.result(), Err(GetError::Timeout { .. })));
+    script.on_create.set(succeed());
+    let lease = pool.get_timeout(secs(1)).expect("a creation of its own");
+    // The late failure is nobody's any more, and costs nothing.
+    gate.open();
+    eventually(|| pool.stats().create_failures == 1);
+    drop(lease);
+    assert_settled(&pool, &script);
+}
+
 /// Behaviour 18: checks run on threads of their own.
 #[test]
 fn a_hung_check_holds_up_no_get_and_no_other_check() {

@@ -41,9 +41,11 @@ pub struct PoolConfig {
     pub max_lifetime: Option<Duration>,
     /// An item is replaced after this many leases. Default none.
     pub max_uses: Option<u64>,
-    /// Most threads that may wait; one more gets `QueueFull` at once. Default none.
+    /// Most threads that may wait for an item to come back; one more gets `QueueFull` at once.
+    /// Those for whom one is being created do not count. Default none.
     pub max_waiting: Option<usize>,
-    /// Most items being created at one time. Default 10, at least 1.
+    /// Most items being created at one time, save those that `try_get` creates on its caller's
+    /// thread. Default 10, at least 1.
     pub max_creating: usize,
     /// An item idle and unchecked for this long is checked in the background. Default 5 min.
     pub check_interval: Option<Duration>,

@@ -116,6 +116,8 @@ pub struct Picture {
     pub held_by_caller: usize,
     /// What the last creation that failed said, and how long ago.
     pub last_create_error: Option<(Arc<str>, Duration)>,
+    /// No creation has succeeded since.
+    pub(super) creation_fails: bool,
 }
 
 impl fmt::Display for Picture {
@@ -153,12 +155,12 @@ impl fmt::Display for Advice<'_> {
         if *held > 0 {
             write!(
                 f,
-                "this thread already holds {held} of them and may be waiting for itself: put \
+                "this thread took {held} of those in use and may be waiting for itself: put \
                  them back first, or raise max_size to threads x (leases per thread - 1) + 1"
             )
         } else if stats.in_use >= stats.max_size {
             f.write_str("raise max_size or wait_timeout, or hold leases for less time")
-        } else if self.0.last_create_error.is_some() {
+        } else if self.0.creation_fails {
             f.write_str("items cannot be created: see the last creation error")
         } else if stats.creating > 0 {
             f.write_str("creation is slow: raise min_idle to have items ready, or wait_timeout")

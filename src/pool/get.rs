@@ -46,11 +46,11 @@ impl<M: Manage> Shared<M> {
         if let Some(lease) = self.take_idle(line) {
             return Ok(lease);
         }
-        let reserved = self.with_exact_time(|books, _| {
+        let reserved = self.with_exact_time(|books, now| {
             if books.is_closed() {
                 return Err(GetError::Closed);
             }
-            Ok(books.reserve_own())
+            Ok(books.reserve_own(now))
         })?;
         let Some(slot) = reserved else {
             return Err(GetError::Exhausted { picture: self.picture(None) });

@@ -5,6 +5,7 @@
 //! check itself: those go to workers. Its lock guards the list of pools and is not held during a
 //! pass.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -74,7 +75,9 @@ fn run() {
         // Stays on the list meanwhile, so that it can be withdrawn.
         let pool = next.pool.clone();
         drop(rounds);
-        let pause = pool.upgrade().and_then(|pool| pool.upkeep());
+        // A manager's drop may run here, if its pool ends meanwhile, and may panic.
+        let visit = || pool.upgrade().and_then(|pool| pool.upkeep());
+        let pause = panic::catch_unwind(AssertUnwindSafe(visit)).unwrap_or(None);
         rounds = ROUNDS.lock();
         match (pause, rounds.visits.iter().position(|visit| visit.is_of(&pool))) {
             (Some(pause), Some(at)) => rounds.visits[at].due = due_in(pause),

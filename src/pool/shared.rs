@@ -40,9 +40,18 @@ pub(crate) struct Shared<M: Manage> {
     manager: M,
     name: Arc<str>,
     pub(super) config: PoolConfig,
-    last_create_error: Mutex<Option<(Arc<str>, Time)>>,
+    trouble: Mutex<Option<Trouble>>,
     /// The last creation error that no waiter was there to hear.
     unclaimed_error: Mutex<Option<CreateError<M::Error>>>,
+}
+
+/// The last creation that failed.
+#[derive(Clone)]
+struct Trouble {
+    text: Arc<str>,
+    at: Time,
+    /// A later one succeeded.
+    over: bool,
 }
 
 impl<M: Manage> Shared<M> {
@@ -53,7 +62,7 @@ impl<M: Manage> Shared<M> {
             manager,
             name: config.name.as_str().into(),
             config,
-            last_create_error: Mutex::new(None),
+            trouble: Mutex::new(None),
             unclaimed_error: Mutex::new(None),
         }
     }
@@ -159,11 +168,12 @@ impl<M: Manage> Shared<M> {
         for (wake, grant) in grants {
             self.send(&wake, Message::Grant(grant));
         }
-        for job in jobs {
-            self.start_worker(job);
-        }
+        // Before the jobs, so that an item has ended when its successor is created.
         for (item, reason) in trash {
             self.dispose(item, reason);
+        }
+        for job in jobs {
+            self.start_worker(job);
         }
         for alert in alerts {
             self.tell(alert);
@@ -313,6 +323,9 @@ impl<M: Manage> Shared<M> {
         let (text, error) = match panic::catch_unwind(AssertUnwindSafe(attempt)) {
             Ok(Ok(item)) => {
                 say!(Debug, "pool \"{}\": created an item", self.name);
+                if let Some(trouble) = self.trouble.lock().as_mut() {
+                    trouble.over = true;
+                }
                 return Ok(item);
             }
             Ok(Err((text, error))) => (text, CreateError::Failed(error)),
@@ -322,7 +335,8 @@ impl<M: Manage> Shared<M> {
             }
         };
         say!(Warn, "pool \"{}\": cannot create an item: {text}", self.name);
-        *self.last_create_error.lock() = Some((text.into(), self.clock().now()));
+        let trouble = Trouble { text: text.into(), at: self.clock().now(), over: false };
+        *self.trouble.lock() = Some(trouble);
         Err(error)
     }
 
@@ -342,14 +356,15 @@ impl<M: Manage> Shared<M> {
             let books = self.books.lock();
             (books.stats(), books.held_by_caller())
         };
-        let last_create_error = self.last_create_error.lock().clone();
+        let trouble = self.trouble.lock().clone();
         let now = self.clock().now();
         Box::new(Picture {
             pool: self.name.clone(),
             stats,
             place,
             held_by_caller,
-            last_create_error: last_create_error.map(|(text, at)| (text, now.since(at))),
+            creation_fails: trouble.as_ref().is_some_and(|trouble| !trouble.over),
+            last_create_error: trouble.map(|trouble| (trouble.text, now.since(trouble.at))),
         })
     }
 }

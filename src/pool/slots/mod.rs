@@ -16,9 +16,10 @@
 //! ```
 //!
 //! Each slot is in exactly one of these places, so law 1 holds by construction; `size() <=
-//! max_size` is kept by the only door in, [`Slots::reserve`]. Law 2 is kept by one routine,
+//! max_size` is kept by the only door in, `Slots::reserve`. Law 2 is kept by one routine,
 //! [`Slots::settle`], run after every step that may have freed capacity.
 
+mod create;
 mod outbox;
 mod queue;
 mod upkeep;
@@ -37,6 +38,7 @@ use crate::clock::Time;
 pub(crate) use outbox::{Alert, Grant, Job, Outbox};
 pub(crate) use queue::{Joined, Look, Refused, Ticket};
 
+use create::Purpose;
 use queue::{MOMENT, Waiter};
 
 /// `T` is the item; `W` is how to reach a waiter, cheap to clone.
@@ -49,8 +51,8 @@ pub(crate) struct Slots<T, W> {
     /// Unhealthy slots, the longest so in front.
     unhealthy: VecDeque<usize>,
     creating: usize,
-    /// Of these, the ones that a thread runs for itself and not for the queue.
-    creating_own: usize,
+    /// Of these, the ones for the queue and for refill.
+    creating_for_queue: usize,
     checking: usize,
     /// Who waits, in the order they came.
     waiters: VecDeque<Waiter<W>>,
@@ -71,25 +73,24 @@ pub(crate) struct Slots<T, W> {
 /// One unit of `max_size`, and what is known of the item in it.
 struct Slot<T> {
     place: Place<T>,
-    epoch: u64,
+    /// When its lease, its idle time or its creation began. A check does not end its idle time.
+    since: Time,
     expires: Time,
     uses: u64,
-    /// When the item last became idle, or was last checked.
-    idle_since: Time,
-    checked_at: Time,
-    /// Failed checks in a row, and when the next one is due.
-    failures: u32,
-    check_due: Time,
-    leased_at: Time,
+    epoch: u64,
     /// Of the present lease, or the last one.
     holder: Option<Holder>,
     leak_told: bool,
+    /// Failed checks in a row, when the last one that passed was, and when one is due out of turn.
+    failures: u32,
+    checked_at: Time,
+    check_due: Time,
 }
 
 /// Where a slot's item is.
 enum Place<T> {
     Vacant,
-    Creating,
+    Creating(Purpose),
     Idle(T),
     /// Out with a worker that checks it.
     Checking,
@@ -112,6 +113,8 @@ struct Rules {
     maintenance_interval: Duration,
     leak_after: Option<Duration>,
     nearly_full: Option<u8>,
+    /// More in use than this is nearly full.
+    full_above: usize,
     /// How long a waiter may be overtaken. Not at all by a clock that a test moves: such a moment
     /// might never end.
     moment: Duration,
@@ -119,13 +122,13 @@ struct Rules {
 
 impl<T, W: Clone> Slots<T, W> {
     pub(crate) fn new(config: &PoolConfig) -> Self {
-        Self {
+        let mut slots = Self {
             slots: Vec::new(),
             vacant: Vec::new(),
             idle: VecDeque::new(),
             unhealthy: VecDeque::new(),
             creating: 0,
-            creating_own: 0,
+            creating_for_queue: 0,
             checking: 0,
             waiters: VecDeque::new(),
             next_ticket: 0,
@@ -133,7 +136,7 @@ impl<T, W: Clone> Slots<T, W> {
             epoch: 0,
             closed: false,
             rules: Rules {
-                max_size: config.max_size,
+                max_size: 0,
                 min_idle: config.min_idle,
                 max_waiting: config.max_waiting.unwrap_or(usize::MAX),
                 max_creating: config.max_creating,
@@ -145,13 +148,16 @@ impl<T, W: Clone> Slots<T, W> {
                 maintenance_interval: config.maintenance_interval,
                 leak_after: config.leak_after,
                 nearly_full: config.nearly_full,
+                full_above: usize::MAX,
                 moment: if config.clock.is_system() { MOMENT } else { Duration::ZERO },
             },
             totals: Stats::default(),
             warned_full: None,
             warned_slow: None,
             outbox: Outbox::default(),
-        }
+        };
+        slots.rules.set_max_size(config.max_size);
+        slots
     }
 
     /// What the owner must do once the lock is released; `None`, nearly always, for nothing.
@@ -245,16 +251,14 @@ impl<T, W: Clone> Slots<T, W> {
         let slot = &mut self.slots[index];
         slot.place = Place::Leased;
         slot.uses += 1;
-        slot.leased_at = now;
+        slot.since = now;
         slot.holder = Some(holder);
         slot.leak_told = false;
         self.totals.gets += 1;
-        if let Some(share) = self.rules.nearly_full {
-            if self.in_use() as u128 * 100 > self.rules.max_size as u128 * u128::from(share)
-                && may_warn(&mut self.warned_full, self.rules.maintenance_interval, now)
-            {
-                self.outbox.alerts.push(Alert::NearlyFull);
-            }
+        if self.in_use() > self.rules.full_above
+            && may_warn(&mut self.warned_full, self.rules.maintenance_interval, now)
+        {
+            self.outbox.alerts.push(Alert::NearlyFull);
         }
     }
 
@@ -292,7 +296,7 @@ impl<T, W: Clone> Slots<T, W> {
     }
 
     fn note_hold(&mut self, index: usize, now: Time) {
-        let held = now.since(self.slots[index].leased_at);
+        let held = now.since(self.slots[index].since);
         self.totals.hold_time = self.totals.hold_time.saturating_add(held);
     }
 
@@ -316,7 +320,7 @@ impl<T, W: Clone> Slots<T, W> {
     fn make_idle(&mut self, index: usize, item: T, now: Time) {
         let slot = &mut self.slots[index];
         slot.place = Place::Idle(item);
-        slot.idle_since = now;
+        slot.since = now;
         self.idle.push_back(index);
     }
 
@@ -333,160 +337,6 @@ impl<T, W: Clone> Slots<T, W> {
         self.slots[index].place = Place::Vacant;
         self.vacant.push(index);
     }
-
-    // ---- Creating ----
-
-    /// A slot in which the calling thread creates an item for itself, if the cap leaves room and
-    /// nobody waits, who would come first. Ends with [`Self::adopt`] or
-    /// [`Self::own_create_failed`].
-    pub(crate) fn reserve_own(&mut self) -> Option<usize> {
-        if self.has_waiters() {
-            return None;
-        }
-        let index = self.reserve()?;
-        self.creating_own += 1;
-        Some(index)
-    }
-
-    fn reserve(&mut self) -> Option<usize> {
-        if self.closed || self.size() >= self.rules.max_size {
-            return None;
-        }
-        let slot = Slot {
-            place: Place::Creating,
-            epoch: self.epoch,
-            expires: Time::NEVER,
-            uses: 0,
-            idle_since: Time::NEVER,
-            checked_at: Time::NEVER,
-            failures: 0,
-            check_due: Time::NEVER,
-            leased_at: Time::NEVER,
-            holder: None,
-            leak_told: false,
-        };
-        let index = match self.vacant.pop() {
-            Some(index) => {
-                self.slots[index] = slot;
-                index
-            }
-            None => {
-                self.slots.push(slot);
-                self.slots.len() - 1
-            }
-        };
-        self.creating += 1;
-        Some(index)
-    }
-
-    /// A created item goes to the first waiter, else among the idle.
-    pub(crate) fn created(&mut self, index: usize, item: T, now: Time) {
-        self.note_created(index, now);
-        if let Some(reason) = self.reason_to_end_new(index) {
-            self.end(index, item, reason);
-        } else if let Some(waiter) = self.waiters.pop_front() {
-            self.hand_over(index, item, waiter, now);
-        } else {
-            self.refill = self.refill.saturating_sub(1);
-            self.make_idle(index, item, now);
-            self.retire_one_expired(now);
-        }
-        self.settle(now);
-    }
-
-    /// A created item goes to the thread that created it, or nowhere if the pool was closed or
-    /// its cap lowered meanwhile.
-    pub(crate) fn adopt(
-        &mut self,
-        index: usize,
-        item: T,
-        now: Time,
-        holder: Holder,
-    ) -> Result<T, EvictReason> {
-        self.creating_own -= 1;
-        self.note_created(index, now);
-        let adopted = match self.reason_to_refuse_new() {
-            Some(reason) => {
-                self.end(index, item, reason);
-                Err(reason)
-            }
-            None => {
-                self.lease_out(index, now, holder);
-                Ok(item)
-            }
-        };
-        // Someone may have waited for `max_creating`.
-        self.settle(now);
-        adopted
-    }
-
-    /// A creation failed that the thread itself had asked for.
-    pub(crate) fn own_create_failed(&mut self, index: usize, now: Time) {
-        self.creating_own -= 1;
-        self.note_create_failed(index, now);
-    }
-
-    /// A creation failed that was for the queue: names the first waiter, who shall hear of it.
-    pub(crate) fn create_failed(&mut self, index: usize, now: Time) -> Option<W> {
-        let waiter = self.waiters.pop_front();
-        if waiter.is_none() {
-            self.refill = self.refill.saturating_sub(1);
-        }
-        self.note_create_failed(index, now);
-        waiter.map(|waiter| waiter.wake)
-    }
-
-    fn note_create_failed(&mut self, index: usize, now: Time) {
-        self.creating -= 1;
-        self.totals.create_failures += 1;
-        self.vacate(index);
-        self.settle(now);
-    }
-
-    fn note_created(&mut self, index: usize, now: Time) {
-        self.creating -= 1;
-        let nth = self.totals.created;
-        self.totals.created += 1;
-        let slot = &mut self.slots[index];
-        slot.checked_at = now;
-        if let Some(lifetime) = self.rules.max_lifetime {
-            slot.expires = now.after(spread(lifetime, nth));
-        }
-    }
-
-    /// Whether a new item is already out of date: like [`Self::reason_to_end`], but one begun
-    /// before a reset still serves a waiter, once.
-    fn reason_to_end_new(&self, index: usize) -> Option<EvictReason> {
-        let outdated = self.slots[index].epoch != self.epoch && !self.has_waiters();
-        self.reason_to_refuse_new().or(outdated.then_some(EvictReason::Reset))
-    }
-
-    /// Whether there is no place for a new item, whoever wants it.
-    fn reason_to_refuse_new(&self) -> Option<EvictReason> {
-        if self.closed {
-            Some(EvictReason::Closed)
-        } else if self.size() > self.rules.max_size {
-            Some(EvictReason::Resized)
-        } else {
-            None
-        }
-    }
-
-    /// Starts the creations that waiters and refill ask for, as far as the caps allow. A waiter
-    /// may have the slot of an unhealthy item; refill may not.
-    fn hire(&mut self) {
-        while self.creating < self.rules.max_creating {
-            let under_way = self.creating - self.creating_own;
-            if under_way >= self.waiters.len() + self.refill {
-                return;
-            }
-            if self.size() >= self.rules.max_size && under_way < self.waiters.len() {
-                self.evict_unhealthy();
-            }
-            let Some(index) = self.reserve() else { return };
-            self.outbox.jobs.push(Job::Create(index));
-        }
-    }
 }
 
 /// Whether to warn now: once an interval, however often there is reason to.
@@ -498,14 +348,11 @@ fn may_warn(last: &mut Option<Time>, interval: Duration, now: Time) -> bool {
     may
 }
 
-/// The lifetime of the `nth` item: up to a tenth shorter than `lifetime`. Multiples of the golden
-/// ratio, less their whole part, fill a range evenly however many there are, so that no two items
-/// end together (the low-discrepancy sequence of Knuth, TAOCP 3, section 6.4).
-fn spread(lifetime: Duration, nth: u64) -> Duration {
-    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-    let part = nth.wrapping_mul(GOLDEN) >> 32;
-    let tenth = lifetime / 10;
-    // part is below 2^32, so the product fits in 128 bits and the quotient in `tenth`.
-    let cut = (tenth.as_nanos() * u128::from(part)) >> 32;
-    lifetime.saturating_sub(Duration::from_nanos(u64::try_from(cut).unwrap_or(u64::MAX)))
+impl Rules {
+    fn set_max_size(&mut self, max_size: usize) {
+        self.max_size = max_size;
+        // Wide, since a cap may be as good as none.
+        let share = self.nearly_full.map(|share| max_size as u128 * u128::from(share) / 100);
+        self.full_above = share.and_then(|share| share.try_into().ok()).unwrap_or(usize::MAX);
+    }
 }

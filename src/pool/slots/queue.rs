@@ -83,7 +83,8 @@ impl<T, W: Clone> Slots<T, W> {
         if let Some((index, item)) = self.take(now, holder.clone()) {
             return Ok(Joined::Item(index, item));
         }
-        if self.waiters.len() >= self.rules.max_waiting {
+        let without = self.waiters.len().saturating_sub(self.creating_for_queue);
+        if without >= self.rules.max_waiting && !self.would_create_for_one_more() {
             self.totals.queue_full += 1;
             return Err(Refused::QueueFull);
         }
@@ -111,7 +112,7 @@ impl<T, W: Clone> Slots<T, W> {
                 return Look::Item(index, item);
             }
             // Expired items may have gone on the way and left room.
-            self.hire();
+            self.hire(now);
         }
         Look::Later(if now < young_until { young_until } else { Time::NEVER })
     }
@@ -122,6 +123,7 @@ impl<T, W: Clone> Slots<T, W> {
         let place = self.place_of(ticket)?;
         self.waiters.remove(place);
         self.totals.timeouts += 1;
+        self.abandon_excess();
         // Whatever it was nudged for is the next one's.
         self.settle(now);
         Some(place + 1)
@@ -146,7 +148,7 @@ impl<T, W: Clone> Slots<T, W> {
             let Some(waiter) = self.waiters.pop_front() else { break };
             self.hand_over(index, item, waiter, now);
         }
-        self.hire();
+        self.hire(now);
     }
 
     /// Whether a thread that has just come may take an idle item before those who wait.

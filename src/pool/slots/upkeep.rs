@@ -44,7 +44,7 @@ impl<T, W: Clone> Slots<T, W> {
         let Some(timeout) = self.rules.idle_timeout else { return };
         while self.idle.len() > self.rules.min_idle {
             let Some(&coldest) = self.idle.front() else { return };
-            if self.slots[coldest].idle_since.after(timeout) > now {
+            if self.slots[coldest].since.after(timeout) > now {
                 return;
             }
             self.idle.pop_front();
@@ -93,7 +93,7 @@ impl<T, W: Clone> Slots<T, W> {
     fn report_leaks(&mut self, now: Time) {
         let Some(limit) = self.rules.leak_after else { return };
         for slot in &mut self.slots {
-            let held = now.since(slot.leased_at);
+            let held = now.since(slot.since);
             if !matches!(slot.place, Place::Leased) || slot.leak_told || held < limit {
                 continue;
             }
@@ -133,7 +133,7 @@ impl<T, W: Clone> Slots<T, W> {
         let due = |&index: &usize| {
             let slot = &self.slots[index];
             let by_interval =
-                interval.is_some_and(|i| slot.idle_since.max(slot.checked_at).after(i) <= now);
+                interval.is_some_and(|i| slot.since.max(slot.checked_at).after(i) <= now);
             by_interval || slot.check_due <= now
         };
         let at = self.idle.iter().position(due)?;
@@ -176,7 +176,7 @@ impl<T, W: Clone> Slots<T, W> {
         self.settle(now);
     }
 
-    /// Keeps `idle_since`, so that checks do not keep an unused item young, and the order of the
+    /// Keeps `since`, so that checks do not keep an unused item young, and the order of the
     /// stack, by which the coldest is found.
     fn make_idle_after_check(&mut self, index: usize, item: T, now: Time) {
         let slot = &mut self.slots[index];
@@ -184,8 +184,8 @@ impl<T, W: Clone> Slots<T, W> {
         slot.failures = 0;
         slot.check_due = Time::NEVER;
         slot.checked_at = now;
-        let since = slot.idle_since;
-        let at = self.idle.partition_point(|&other| self.slots[other].idle_since <= since);
+        let since = slot.since;
+        let at = self.idle.partition_point(|&other| self.slots[other].since <= since);
         self.idle.insert(at, index);
     }
 
@@ -208,7 +208,7 @@ impl<T, W: Clone> Slots<T, W> {
     /// A new cap. Below what is there, idle items go at once, the coldest first, and leased ones
     /// when they come back; above, those who wait are served.
     pub(crate) fn resize(&mut self, max_size: usize, now: Time) {
-        self.rules.max_size = max_size;
+        self.rules.set_max_size(max_size);
         while self.size() > max_size {
             if let Some(index) = self.idle.pop_front() {
                 self.evict_from_place(index, EvictReason::Resized);

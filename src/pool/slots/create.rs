@@ -1,0 +1,229 @@
+//! Creation: a slot is reserved, the item is created off the lock, and the outcome is entered.
+//!
+//! Creations for the queue serve whoever waits first when they end, or refill the idle. One that
+//! a thread runs for itself serves that thread. When more are under way for the queue than it has
+//! use for because waiters gave up, the oldest are *abandoned*: nobody counts on them any more, so
+//! that one that hangs keeps no later waiter from having its own. What they make is still used.
+
+use std::time::Duration;
+
+use super::super::holder::Holder;
+use super::super::stats::EvictReason;
+use super::{Job, Place, Slot, Slots};
+use crate::clock::Time;
+
+/// Whom a creation is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Whoever waits first, or the idle.
+    Queue,
+    /// The thread that runs it.
+    Own,
+    /// Abandoned.
+    Nobody,
+}
+
+impl<T, W: Clone> Slots<T, W> {
+    // ---- For the queue ----
+
+    /// Starts the creations that waiters and refill ask for, as far as the caps allow. A waiter
+    /// may have the slot of an unhealthy item; refill may not.
+    pub(super) fn hire(&mut self, now: Time) {
+        while self.creating < self.rules.max_creating
+            && self.creating_for_queue < self.waiters.len() + self.refill
+        {
+            if self.creating_for_queue < self.waiters.len() {
+                self.make_room();
+            }
+            let Some(index) = self.reserve(Purpose::Queue, now) else { return };
+            self.outbox.jobs.push(Job::Create(index));
+        }
+    }
+
+    /// Whether one more waiter would have an item created for it.
+    pub(super) fn would_create_for_one_more(&self) -> bool {
+        let room = self.size() < self.rules.max_size || !self.unhealthy.is_empty();
+        self.creating_for_queue > self.waiters.len()
+            || room && self.creating < self.rules.max_creating
+    }
+
+    /// A created item goes to the first waiter, else among the idle, where it may replace one
+    /// that has expired.
+    pub(crate) fn created(&mut self, index: usize, item: T, now: Time) {
+        self.note_created(index, now);
+        let outdated = self.slots[index].epoch != self.epoch && !self.has_waiters();
+        let refused = self.reason_to_refuse().or(outdated.then_some(EvictReason::Reset));
+        if let Some(reason) = refused {
+            self.end(index, item, reason);
+        } else if let Some(waiter) = self.waiters.pop_front() {
+            self.hand_over(index, item, waiter, now);
+        } else {
+            self.refill = self.refill.saturating_sub(1);
+            self.make_idle(index, item, now);
+            self.retire_one_expired(now);
+        }
+        self.settle(now);
+    }
+
+    /// A creation failed: frees the slot, and names the first waiter, who shall hear of it.
+    /// Nobody need hear of an abandoned one.
+    pub(crate) fn create_failed(&mut self, index: usize, now: Time) -> Option<W> {
+        let purpose = self.note_create_failed(index);
+        let mut waiter = None;
+        if purpose == Purpose::Queue {
+            waiter = self.waiters.pop_front();
+            if waiter.is_none() {
+                self.refill = self.refill.saturating_sub(1);
+            }
+        }
+        self.settle(now);
+        waiter.map(|waiter| waiter.wake)
+    }
+
+    /// A waiter gave up: lets go of what was being created for it.
+    pub(super) fn abandon_excess(&mut self) {
+        while self.creating_for_queue > self.waiters.len() + self.refill {
+            let for_queue =
+                |slot: &&mut Slot<T>| matches!(slot.place, Place::Creating(Purpose::Queue));
+            let oldest = self.slots.iter_mut().filter(for_queue).min_by_key(|slot| slot.since);
+            let Some(slot) = oldest else { return };
+            slot.place = Place::Creating(Purpose::Nobody);
+            self.creating_for_queue -= 1;
+        }
+    }
+
+    // ---- For oneself ----
+
+    /// A slot in which the calling thread creates an item for itself, if the cap leaves room and
+    /// nobody waits, who would come first. Ends with [`Self::adopt`] or
+    /// [`Self::own_create_failed`].
+    pub(crate) fn reserve_own(&mut self, now: Time) -> Option<usize> {
+        if self.has_waiters() {
+            return None;
+        }
+        self.make_room();
+        self.reserve(Purpose::Own, now)
+    }
+
+    /// A created item goes to the thread that created it, or nowhere if the pool was closed or
+    /// its cap lowered meanwhile.
+    pub(crate) fn adopt(
+        &mut self,
+        index: usize,
+        item: T,
+        now: Time,
+        holder: Holder,
+    ) -> Result<T, EvictReason> {
+        self.note_created(index, now);
+        let adopted = match self.reason_to_refuse() {
+            Some(reason) => {
+                self.end(index, item, reason);
+                Err(reason)
+            }
+            None => {
+                self.lease_out(index, now, holder);
+                Ok(item)
+            }
+        };
+        // Someone may have waited for `max_creating`.
+        self.settle(now);
+        adopted
+    }
+
+    /// A creation failed that the thread itself had asked for.
+    pub(crate) fn own_create_failed(&mut self, index: usize, now: Time) {
+        self.note_create_failed(index);
+        self.settle(now);
+    }
+
+    // ---- For both ----
+
+    /// The only door in: keeps `size() <= max_size`.
+    fn reserve(&mut self, purpose: Purpose, now: Time) -> Option<usize> {
+        if self.closed || self.size() >= self.rules.max_size {
+            return None;
+        }
+        let slot = Slot {
+            place: Place::Creating(purpose),
+            since: now,
+            expires: Time::NEVER,
+            uses: 0,
+            epoch: self.epoch,
+            holder: None,
+            leak_told: false,
+            failures: 0,
+            checked_at: Time::NEVER,
+            check_due: Time::NEVER,
+        };
+        let index = match self.vacant.pop() {
+            Some(index) => {
+                self.slots[index] = slot;
+                index
+            }
+            None => {
+                self.slots.push(slot);
+                self.slots.len() - 1
+            }
+        };
+        self.creating += 1;
+        self.creating_for_queue += usize::from(purpose == Purpose::Queue);
+        Some(index)
+    }
+
+    /// At the cap, an unhealthy item makes room for a new one.
+    fn make_room(&mut self) {
+        if self.size() >= self.rules.max_size {
+            self.evict_unhealthy();
+        }
+    }
+
+    fn note_created(&mut self, index: usize, now: Time) {
+        self.leave_creating(index);
+        let nth = self.totals.created;
+        self.totals.created += 1;
+        let slot = &mut self.slots[index];
+        slot.checked_at = now;
+        if let Some(lifetime) = self.rules.max_lifetime {
+            slot.expires = now.after(spread(lifetime, nth));
+        }
+    }
+
+    fn note_create_failed(&mut self, index: usize) -> Purpose {
+        let purpose = self.leave_creating(index);
+        self.totals.create_failures += 1;
+        self.vacate(index);
+        purpose
+    }
+
+    fn leave_creating(&mut self, index: usize) -> Purpose {
+        let Place::Creating(purpose) = self.slots[index].place else {
+            unreachable!("only a creation that was begun can end");
+        };
+        self.creating -= 1;
+        self.creating_for_queue -= usize::from(purpose == Purpose::Queue);
+        purpose
+    }
+
+    /// Whether there is no place for a new item, whoever wants it.
+    fn reason_to_refuse(&self) -> Option<EvictReason> {
+        if self.closed {
+            Some(EvictReason::Closed)
+        } else if self.size() > self.rules.max_size {
+            Some(EvictReason::Resized)
+        } else {
+            None
+        }
+    }
+}
+
+/// The lifetime of the `nth` item: up to a tenth shorter than `lifetime`. Multiples of the golden
+/// ratio, less their whole part, fill a range evenly however many there are, so that no two items
+/// end together (the low-discrepancy sequence of Knuth, TAOCP 3, section 6.4).
+pub(super) fn spread(lifetime: Duration, nth: u64) -> Duration {
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    let part = nth.wrapping_mul(GOLDEN) >> 32;
+    let tenth = lifetime / 10;
+    // part is below 2^32, so the product fits in 128 bits and the quotient in `tenth`.
+    let cut = (tenth.as_nanos() * u128::from(part)) >> 32;
+    lifetime.saturating_sub(Duration::from_nanos(u64::try_from(cut).unwrap_or(u64::MAX)))
+}
