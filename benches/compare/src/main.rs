@@ -1,0 +1,92 @@
+//! Measures the library beside its peers and holds it to its targets, in one run:
+//!
+//! ```text
+//! cargo run --release --manifest-path benches/compare/Cargo.toml [ROW...]
+//! ```
+//!
+//! The peers are `r2d2` (another pool of blocking items) and plain `ureq` agents. All targets are
+//! ratios between two contenders measured in the same run, or bounds that follow from what was
+//! asked for, so that they hold on any machine. A machine that does other things at the same time
+//! still spoils single figures; so contenders take turns, and where a row can be repeated cheaply
+//! its median counts. Both sides run with their default settings, save those a row names.
+//!
+//! The exit status is 1 if a target was missed or a row could not be measured.
+
+mod burst;
+mod child;
+mod contender;
+mod fairness;
+mod http;
+mod report;
+mod round_trip;
+mod server;
+mod tls;
+
+use std::process::ExitCode;
+
+use report::Table;
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const HELP: &str = "\
+usage: llm-pool-compare [ROW...]
+
+Measures the rows asked for, or all:
+  1  get and put back, one thread, against r2d2
+  2  the same on two threads
+  3  40 threads share 4 items that are held for 5 ms, against r2d2
+  4  8 threads share 2 items that are given back at once, against r2d2
+  5  HTTP on loopback, 1 and 16 threads, against one shared ureq::Agent
+  6  HTTPS, 200 agents, against 200 plain ureq agents
+  7  500 threads and answers of 400 ms, 500 connections and 30
+
+Exits with 1 if a target is missed.";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match *words.as_slice() {
+        // What the processes are told that this one starts.
+        ["--as-server", scheme] => server::run(scheme).map(|()| ExitCode::SUCCESS),
+        ["--as-tls-client", which, url, pem] => {
+            tls::client(which, url, pem).map(|()| ExitCode::SUCCESS)
+        }
+        _ if words.iter().any(|word| matches!(*word, "-h" | "--help")) => {
+            println!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => compare(&words),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn compare(words: &[&str]) -> Outcome<ExitCode> {
+    let mut rows: Vec<u8> = words
+        .iter()
+        .map(|word| word.parse().ok().filter(|row| (1..=7).contains(row)))
+        .collect::<Option<_>>()
+        .ok_or("rows are numbers from 1 to 7; see --help")?;
+    if rows.is_empty() {
+        rows.extend(1..=7);
+    }
+    if cfg!(debug_assertions) {
+        println!("This is a debug build: its figures say nothing. Use --release.");
+    }
+
+    let mut table = Table::begin();
+    for row in rows {
+        match row {
+            1 => round_trip::one_thread(&mut table)?,
+            2 => round_trip::two_threads(&mut table)?,
+            3 => fairness::held(&mut table)?,
+            4 => fairness::given_back_at_once(&mut table)?,
+            5 => http::measure(&mut table)?,
+            6 => tls::measure(&mut table)?,
+            _ => burst::measure(&mut table)?,
+        }
+    }
+    Ok(if table.end() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
