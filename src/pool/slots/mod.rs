@@ -42,6 +42,10 @@ use create::Purpose;
 use queue::{MOMENT, Waiter};
 
 /// `T` is the item; `W` is how to reach a waiter, cheap to clone.
+///
+/// Aligned so that the lock has a cache line of its own: who waits for the lock reads its line over
+/// and over, and would take the line from the holder at each of the holder's writes beside it.
+#[repr(align(128))]
 pub(crate) struct Slots<T, W> {
     slots: Vec<Slot<T>>,
     /// Indices of the vacant slots among `slots`.
