@@ -1,18 +1,19 @@
 //! What a pool, its leases, its workers and its maintenance share, and the pool's one lock.
 //!
-//! The lock guards the [`Slots`] and nothing else. It is taken in [`Shared::with`] and
-//! [`Shared::put_back`], held for plain bookkeeping only, and released before anything that the
+//! The lock guards the [`Slots`] and nothing else. It is taken in [`Shared::lock`],
+//! held for plain bookkeeping only, and released before anything that the
 //! bookkeeping asked for is carried out: no user code, no log line, no wake-up and no thread start
 //! runs under it. No other lock is taken while it is held; two small ones beside it keep the last
 //! creation errors.
 
 use std::any::Any;
+use std::hint;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::config::PoolConfig;
 use super::error::{CreateError, Picture};
@@ -82,14 +83,38 @@ impl<M: Manage> Shared<M> {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        self.books.lock().stats()
+        self.lock().stats()
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.books.lock().is_closed()
+        self.lock().is_closed()
     }
 
     // ---- Under the lock ----
+
+    #[inline]
+    fn lock(&self) -> MutexGuard<'_, Books<M>> {
+        match self.books.try_lock() {
+            Some(books) => books,
+            None => self.lock_contended(),
+        }
+    }
+
+    /// Stays away from the lock for a moment, many times as long as it is ever held. The thread
+    /// that has it then often gets through its next few steps undisturbed, and the cache lines of
+    /// the books move between cores once for all of them; asking at once makes them move for each.
+    #[cold]
+    fn lock_contended(&self) -> MutexGuard<'_, Books<M>> {
+        const TRIES: u32 = 4;
+        const PAUSES: u32 = 64;
+        for _ in 0..TRIES {
+            (0..PAUSES).for_each(|_| hint::spin_loop());
+            if let Some(books) = self.books.try_lock() {
+                return books;
+            }
+        }
+        self.books.lock()
+    }
 
     /// Runs `step` under the lock, then carries out what it asked for. The time it is told is
     /// exact if anybody waits, else coarse.
@@ -98,7 +123,7 @@ impl<M: Manage> Shared<M> {
         // Before the lock: the first coarse reading starts a thread.
         let coarse = self.clock().coarse();
         let (result, outbox) = {
-            let mut books = self.books.lock();
+            let mut books = self.lock();
             let now = if books.has_waiters() { self.clock().now() } else { coarse };
             let result = step(&mut books, now);
             (result, books.take_outbox())
@@ -121,7 +146,7 @@ impl<M: Manage> Shared<M> {
     }
 
     fn locked<R>(&self, step: impl FnOnce(&mut Books<M>) -> R) -> (R, PoolOutbox<M>) {
-        let mut books = self.books.lock();
+        let mut books = self.lock();
         let result = step(&mut books);
         let outbox = books.take_outbox().unwrap_or_default();
         self.signal(&books);
@@ -146,7 +171,7 @@ impl<M: Manage> Shared<M> {
 
     /// Waits until `done`, or until `deadline`; says which.
     pub(super) fn wait_until(&self, deadline: Time, done: impl Fn(&Books<M>) -> bool) -> bool {
-        let mut books = self.books.lock();
+        let mut books = self.lock();
         loop {
             if done(&books) {
                 return true;
@@ -353,7 +378,7 @@ impl<M: Manage> Shared<M> {
     /// The pool as the calling thread finds it. `place` is the one it had reached in the queue.
     pub(super) fn picture(&self, place: Option<usize>) -> Box<Picture> {
         let (stats, held_by_caller) = {
-            let books = self.books.lock();
+            let books = self.lock();
             (books.stats(), books.held_by_caller())
         };
         let trouble = self.trouble.lock().clone();
