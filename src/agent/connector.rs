@@ -13,7 +13,7 @@
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use ureq::tls::TlsConfig;
@@ -67,7 +67,7 @@ impl Connector for SharedConnector {
             chain.connect(details, chained)?
         };
         let overflow = Overflow::of(details.config.max_response_header_size());
-        Ok(connected.map(|inner| PatientTransport { inner, asked: false, overflow }))
+        Ok(connected.map(|inner| PatientTransport { inner, asked: false, used: false, overflow }))
     }
 }
 
@@ -115,6 +115,8 @@ pub(super) struct PatientTransport {
     inner: Box<dyn Transport>,
     /// Something was sent and nothing came back yet: the server thinks.
     asked: bool,
+    /// Something came back, and nobody asked since whether the connection is open.
+    used: bool,
     /// While it holds anything, it is the input, and the buffer of `inner` is empty.
     overflow: Overflow,
 }
@@ -132,7 +134,7 @@ impl Transport for PatientTransport {
             return Err(Error::Io(early));
         }
         self.asked = true;
-        self.inner.transmit_output(amount, timeout)
+        self.inner.transmit_output(amount, steady(timeout))
     }
 
     fn await_input(&mut self, mut timeout: NextTimeout) -> Result<bool, Error> {
@@ -153,8 +155,9 @@ impl Transport for PatientTransport {
         if self.inner.buffers().input_append_buf().is_empty() {
             self.overflow.take_from(self.inner.buffers());
         }
-        let any = self.inner.await_input(timeout)?;
+        let any = self.await_exactly(timeout)?;
         self.asked &= !any;
+        self.used = true;
         if !self.overflow.is_empty() {
             self.overflow.take_from(self.inner.buffers());
         }
@@ -162,13 +165,54 @@ impl Transport for PatientTransport {
     }
 
     fn is_open(&mut self) -> bool {
-        self.inner.is_open()
+        // `ureq` asks when an answer ends and again before the next request, three system calls
+        // each time. The second time sees all that the first does.
+        if std::mem::take(&mut self.used) && !PROBING.get() {
+            return true;
+        }
+        // A tunnel through a proxy has another of these below.
+        let outer = PROBING.replace(true);
+        let open = self.inner.is_open();
+        PROBING.set(outer);
+        open
     }
 
     fn is_tls(&self) -> bool {
         self.inner.is_tls()
     }
 }
+
+impl PatientTransport {
+    /// Waits for a [`steady`] time and, if that was too short, for the rest.
+    fn await_exactly(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let first = steady(timeout);
+        if first == timeout {
+            return self.inner.await_input(timeout);
+        }
+        let began = Instant::now();
+        match self.inner.await_input(first) {
+            Err(Error::Timeout(reason)) if reason == timeout.reason => {
+                let after = timeout.after.saturating_sub(began.elapsed());
+                self.inner.await_input(NextTimeout { after: after.into(), ..timeout })
+            }
+            done => done,
+        }
+    }
+}
+
+/// Rounds a budget down, by less than a sixty-fourth, so that it is the same for one request after
+/// another: the socket is then told of it once and not every time.
+fn steady(timeout: NextTimeout) -> NextTimeout {
+    let Ok(nanos) = u64::try_from(timeout.after.as_nanos()) else { return timeout };
+    if timeout.after.is_not_happening() || nanos < MIN_STEADY {
+        return timeout;
+    }
+    let kept = nanos & (!0 << (nanos.ilog2() - 6));
+    NextTimeout { after: Duration::from_nanos(kept).into(), ..timeout }
+}
+
+/// Shorter budgets, in nanoseconds, are kept as they are.
+const MIN_STEADY: u64 = 1_000_000_000;
 
 impl fmt::Debug for PatientTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -251,6 +295,8 @@ impl Buffers for Overflow {
 thread_local! {
     /// When this thread's reads must end. A body has no other way to tell its connection.
     static UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// A transport further out wants to know whether the connection is open.
+    static PROBING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs `read`; no wait for a socket in it goes on past `until`.

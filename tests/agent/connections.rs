@@ -72,6 +72,36 @@ fn a_compressed_body_read_to_its_end_keeps_the_connection() {
 }
 
 #[test]
+fn a_connection_that_the_server_closed_after_its_answer_is_not_used_again() {
+    // Once the close has arrived; `open` falls when the server's end is gone.
+    let server = Server::accept(|mut stream| {
+        read_request(&mut stream)?;
+        ok(&mut stream, "once")
+    });
+    let agent = agent(config());
+    for connections in 1..=3 {
+        assert_eq!(get(&agent, &server.url("/")).unwrap(), "once");
+        server.closed_after();
+        assert_eq!(server.connections(), connections);
+    }
+}
+
+#[test]
+fn bytes_that_nobody_asked_for_end_the_connection() {
+    let server = Server::start(|_, to| {
+        ok(to, "hello")?;
+        to.flush()?;
+        pause(20);
+        to.write_all(b"more")
+    });
+    let agent = agent(config());
+    assert_eq!(get(&agent, &server.url("/")).unwrap(), "hello");
+    pause(60);
+    assert_eq!(get(&agent, &server.url("/")).unwrap(), "hello");
+    assert_eq!(server.connections(), 2);
+}
+
+#[test]
 fn an_idle_connection_is_kept_no_longer_than_was_said() {
     let server = Server::start(|_, to| ok(to, ""));
     let agent = agent(config().keep_alive(Duration::from_millis(30)));

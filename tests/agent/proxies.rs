@@ -90,3 +90,18 @@ fn a_socks_proxy_that_ureq_cannot_speak_to_is_an_error_and_no_panic() {
     assert!(error.contains("socks-proxy"), "{error}");
     assert_eq!(server.connections(), 0);
 }
+
+#[test]
+fn a_tunnel_whose_server_has_closed_is_not_used_again() {
+    let (proxy, seen) = proxy();
+    let server = Server::accept(|mut stream| {
+        read_request(&mut stream)?;
+        ok(&mut stream, "once")
+    });
+    let agent = agent(config().proxy(Proxy::Url(format!("http://{}", proxy.addr))));
+    for tunnels in 1..=3 {
+        assert_eq!(get(&agent, &server.url("/")).unwrap(), "once");
+        proxy.closed_after();
+        assert_eq!(seen.lock().unwrap().len(), tunnels);
+    }
+}

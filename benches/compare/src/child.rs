@@ -27,7 +27,16 @@ pub struct Counts {
 
 impl Server {
     pub fn http() -> Outcome<Self> {
-        let mut server = Self::start("http")?;
+        Self::plain("http")
+    }
+
+    /// On the core that [`crate::on_one_core`] keeps its callers to.
+    pub fn http_on_one_core() -> Outcome<Self> {
+        Self::plain("http-on-one-core")
+    }
+
+    fn plain(scheme: &str) -> Outcome<Self> {
+        let mut server = Self::start(scheme)?;
         server.url = server.hear()?;
         Ok(server)
     }

@@ -7,10 +7,13 @@
 //! addresses, even of one that is an address, and keeps at most three idle connections to a host.
 //! Both are among what a pool of agents cures.
 //!
-//! Measured for a host that is an address and for one that is a name. A small chat request stands
-//! beside it without a target: the server shares the machine, and reading and writing its JSON
-//! weighs on both sides alike. The contenders take turns, and both keep what they have
-//! (connections, addresses) from slice to slice. The server counts the connections.
+//! Measured for a host that is an address and for one that is a name. A single thread is measured
+//! with client and server on one core: with a core each, most of the time of an exchange goes into
+//! waking the other core from its sleep, twice, which on a virtual machine costs more than the
+//! request and hides both contenders alike. That figure stands beside it without a target, and so
+//! does a small chat request: the server shares the machine, and reading and writing its JSON
+//! weighs on both sides. The contenders take turns, and both keep what they have (connections,
+//! addresses) from slice to slice. The server counts the connections.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,24 +34,46 @@ const SLICES: usize = 15;
 const SLICE: Duration = Duration::from_millis(100);
 
 pub fn measure(table: &mut Table) -> Outcome<()> {
+    let one_core = thread::spawn(|| -> Outcome<Vec<Found>> {
+        crate::on_one_core();
+        let mut server = Server::http_on_one_core()?;
+        let urls = Urls::of(&server);
+        [&urls.address, &urls.name]
+            .map(|url| compare(&mut server, 1, |agent| list_models(agent, url)))
+            .into_iter()
+            .collect()
+    });
+    let one_core = one_core.join().map_err(|_| "the measurement on one core panicked")??;
+    for (host, found) in ["127.0.0.1", "localhost"].iter().zip(one_core) {
+        found.hold_to(table, &format!("HTTP, {host}, 1 thread, one core; requests"), 1, 1.8);
+    }
+
     let mut server = Server::http()?;
-    let address = server.url.clone();
-    let name = address.replace("127.0.0.1", "localhost");
-    for (host, url) in [("127.0.0.1", &address), ("localhost", &name)] {
-        for (threads, bound) in [(1, 1.8), (16, 6.0)] {
-            let found = compare(&mut server, threads, |agent| list_models(agent, url))?;
-            let what = format!("HTTP, {host}, threads: {threads}; requests");
-            table.at_least(found.rates(&what), found.ratio, bound, " x");
-            let connections = found.our_connections;
-            table.exactly(found.connections(), connections, threads as u64, "");
-        }
+    let urls = Urls::of(&server);
+    let found = compare(&mut server, 1, |agent| list_models(agent, &urls.address))?;
+    found.note(table, "  a core each instead, 127.0.0.1");
+    for (host, url) in [("127.0.0.1", &urls.address), ("localhost", &urls.name)] {
+        let found = compare(&mut server, 16, |agent| list_models(agent, url))?;
+        found.hold_to(table, &format!("HTTP, {host}, 16 threads; requests"), 16, 6.0);
     }
     for threads in [1, 16] {
-        let found = compare(&mut server, threads, |agent| chat(agent, &address))?;
-        let what = format!("  a chat request instead, threads: {threads}");
-        table.note(found.rates(&what), &format!("{:.2} x", found.ratio));
+        let found = compare(&mut server, threads, |agent| chat(agent, &urls.address))?;
+        found.note(table, &format!("  a chat request instead, threads: {threads}"));
     }
     Ok(())
+}
+
+struct Urls {
+    address: String,
+    name: String,
+}
+
+impl Urls {
+    fn of(server: &Server) -> Self {
+        let address = server.url.clone();
+        let name = address.replace("127.0.0.1", "localhost");
+        Self { address, name }
+    }
 }
 
 struct Found {
@@ -61,6 +86,15 @@ struct Found {
 }
 
 impl Found {
+    fn hold_to(&self, table: &mut Table, what: &str, agents: u64, bound: f64) {
+        table.at_least(self.rates(what), self.ratio, bound, " x");
+        table.exactly(self.connections(), self.our_connections, agents, "");
+    }
+
+    fn note(&self, table: &mut Table, what: &str) {
+        table.note(self.rates(what), &format!("{:.2} x", self.ratio));
+    }
+
     fn rates<'a>(&self, what: &'a str) -> Figures<'a> {
         let (ours, peer) = (format!("{:.0} /s", self.ours), format!("ureq {:.0} /s", self.peer));
         Figures { row: 5, what, ours, peer }

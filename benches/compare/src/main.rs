@@ -28,6 +28,14 @@ use report::Table;
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// Keeps the calling thread, and those it starts, to one core: the same for all who ask. A system
+/// that cannot do this leaves the thread free.
+fn on_one_core() {
+    if let Some(core) = core_affinity::get_core_ids().and_then(|cores| cores.first().copied()) {
+        core_affinity::set_for_current(core);
+    }
+}
+
 const HELP: &str = "\
 usage: llm-pool-compare [ROW...]
 

@@ -21,6 +21,10 @@ pub fn run(scheme: &str) -> Outcome<()> {
     let handshakes = Arc::new(Handshakes::default());
     let (server, pem) = match scheme {
         "http" => (builder.start()?, None),
+        "http-on-one-core" => {
+            crate::on_one_core();
+            (builder.start()?, None)
+        }
         "https" => {
             let (builder, pem) = with_tls(builder, handshakes.clone())?;
             (builder.start()?, Some(pem))
