@@ -117,7 +117,8 @@ impl<M: Manage> Shared<M> {
     }
 
     /// Runs `step` under the lock, then carries out what it asked for. The time it is told is
-    /// exact if anybody waits, else coarse.
+    /// exact if anybody waits, else coarse. The shortest path: it tells nobody who waits for
+    /// `changed`.
     #[inline]
     pub(super) fn with<R>(self: &Arc<Self>, step: impl FnOnce(&mut Books<M>, Time) -> R) -> R {
         // Before the lock: the first coarse reading starts a thread.
@@ -149,22 +150,21 @@ impl<M: Manage> Shared<M> {
         let mut books = self.lock();
         let result = step(&mut books);
         let outbox = books.take_outbox().unwrap_or_default();
-        self.signal(&books);
+        let changed = books.in_use() == 0 || books.is_filled();
+        drop(books);
+        if changed {
+            self.changed.notify_all();
+        }
         (result, outbox)
     }
 
     #[inline]
     pub(super) fn put_back(self: &Arc<Self>, slot: usize, item: M::Item) {
-        self.with(|books, now| {
+        let closed = self.with(|books, now| {
             books.put_back(slot, item, now);
-            if books.is_closed() {
-                self.signal(books);
-            }
+            books.is_closed()
         });
-    }
-
-    fn signal(&self, books: &Books<M>) {
-        if books.in_use() == 0 || books.is_filled() {
+        if closed {
             self.changed.notify_all();
         }
     }
@@ -379,7 +379,9 @@ impl<M: Manage> Shared<M> {
     pub(super) fn picture(&self, place: Option<usize>) -> Box<Picture> {
         let (stats, held_by_caller) = {
             let books = self.lock();
-            (books.stats(), books.held_by_caller())
+            // Counting looks at every slot; nearly always the thread itself knows better.
+            let may_hold = ThreadTag::may_hold();
+            (books.stats(), if may_hold { books.held_by(ThreadTag::current()) } else { 0 })
         };
         let trouble = self.trouble.lock().clone();
         let now = self.clock().now();
@@ -391,13 +393,6 @@ impl<M: Manage> Shared<M> {
             creation_fails: trouble.as_ref().is_some_and(|trouble| !trouble.over),
             last_create_error: trouble.map(|trouble| (trouble.text, now.since(trouble.at))),
         })
-    }
-}
-
-impl<T, W: Clone> Slots<T, W> {
-    fn held_by_caller(&self) -> usize {
-        // Counting looks at every slot; nearly always the thread itself knows better.
-        if ThreadTag::may_hold() { self.held_by(ThreadTag::current()) } else { 0 }
     }
 }
 
