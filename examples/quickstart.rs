@@ -35,10 +35,9 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 fn run() -> Result<(), Failure> {
     let target = Target::from_env()?;
-    println!(
-        "{THREADS} threads share {AGENTS} agents and ask {} at {}\n",
-        target.model, target.url
-    );
+    let whom = if target.embedded.is_some() { "an embedded stand-in for " } else { "" };
+    println!("{THREADS} threads share {AGENTS} agents and ask {whom}{}", target.model);
+    println!("at {}\n", target.url);
 
     let manager = AgentManager::new(AgentConfig::default())?;
     let config = PoolConfig::default().name("quickstart").min_idle(AGENTS).max_size(AGENTS);

@@ -39,7 +39,8 @@
 //! Through the [`log`] crate: *debug* for every item created or evicted (with the reason) and for
 //! a pool's start and end; *info* when an unhealthy item recovered; *warn* for a failed creation
 //! or check, a time-out, a slow wait, a pool nearly full, a lease held too long and a wait that
-//! may be for itself; *error* for a panic in user code. Nothing is logged under a lock.
+//! may be for itself; *error* for a panic in user code. Nothing is logged under a lock. Every
+//! message names its pool.
 
 // The public API never panics, and a library does not print. Tests may.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::panic))]
@@ -59,6 +60,7 @@ pub use error::ConfigError;
 pub use pool::{
     CreateError, EvictReason, GetError, Lease, Manage, Picture, Pool, PoolConfig, StartError, Stats,
 };
+pub use ureq;
 
 /// Compiles and runs the code in the README.
 #[cfg(doctest)]

@@ -31,6 +31,7 @@ fn a_time_out_paints_the_whole_picture_in_one_line() {
         let pool = pool.clone();
         leases.push(spawn(move || pool.get().unwrap()).result());
     }
+    let line = line!() - 2;
     time.advance(secs(3));
     let first = waiter(&pool, secs(1000));
     let second = waiter(&pool, secs(30));
@@ -38,12 +39,16 @@ fn a_time_out_paints_the_whole_picture_in_one_line() {
     let error = second.result().unwrap_err();
     assert_eq!(
         error.to_string(),
-        "timed out after 30.0s waiting for an item of pool \"whole picture\": max_size 2, in use 2, \
-         idle 0, creating 0, waiting 1, place in the queue 2, last creation error 33.0s ago: \
-         connection refused; raise max_size or wait_timeout, or hold leases for less time"
+        format!(
+            "timed out after 30.0s waiting for an item of pool \"whole picture\": max_size 2, \
+             in use 2, idle 0, creating 0, waiting 1, place in the queue 2, oldest lease out for \
+             33.0s, taken at {}:{line}:40, last creation error 33.0s ago: connection refused; \
+             raise max_size or wait_timeout, or hold leases for less time",
+            file!()
+        )
     );
     let picture = picture(&error);
-    assert_eq!((&*picture.pool, picture.place), ("whole picture", Some(2)));
+    assert_eq!((&*picture.pool, picture.place()), ("whole picture", Some(2)));
     assert_eq!((picture.stats.in_use, picture.held_by_caller), (2, 0));
     let told = logs::matching("whole picture", Level::Warn, "timed out");
     assert_eq!(told, [error.to_string()], "and is logged, once, as it is returned");
@@ -171,6 +176,7 @@ fn try_get_at_the_cap_is_exhausted_and_below_it_creates() {
     let text = error.to_string();
     assert!(text.starts_with("no item free in pool \"try_get\": max_size 2, in use 2"), "{text}");
     assert!(!text.contains("place in the queue"), "{text}");
+    assert!(text.ends_with("; raise max_size, or wait with get"), "{text}");
     drop(first);
     assert_eq!(pool.try_get().unwrap().number, 1);
     assert_eq!((pool.stats().gets, pool.stats().waits, script.made()), (3, 0, 2));
@@ -207,6 +213,7 @@ fn one_more_than_max_waiting_is_turned_away_at_once() {
     assert_eq!(picture(&error).stats.waiting, 2);
     let text = error.to_string();
     assert!(text.starts_with("too many threads wait for an item of pool \"queue full\""), "{text}");
+    assert!(text.ends_with("; raise max_waiting (2) or max_size"), "{text}");
     assert_eq!((pool.stats().queue_full, pool.stats().timeouts), (1, 0));
     drop(lease);
     for waiter in waiters {

@@ -6,7 +6,10 @@
 //! ones that name `ureq::unversioned`.
 //!
 //! There are two ways to read an answer. Read it while the lease is held, or, to stream it or to
-//! hand it on, tie the two together with [`hold`]: the lease then ends with the body.
+//! hand it on, tie the two together with [`hold`]: the lease then ends with the body. A response
+//! does not do so by itself: `pool.get()?.get(url).call()?` gives the agent back at the semicolon,
+//! its next holder opens a second connection, and more than `max_size` calls can run. So can they
+//! if an agent is cloned out of its lease.
 //!
 //! The states are those of `ureq` and of the two caches; only the DNS cache has locks, and they
 //! are described there.
@@ -58,6 +61,12 @@ use dns::{CachingResolver, LookUp};
 /// ```
 #[derive(Clone)]
 pub struct AgentManager(Arc<Parts>);
+
+/// A pool of agents.
+pub type AgentPool = crate::Pool<AgentManager>;
+
+/// A lease of one of its agents.
+pub type AgentLease = crate::Lease<AgentManager>;
 
 struct Parts {
     config: AgentConfig,

@@ -28,9 +28,9 @@ pub struct PoolConfig {
     pub name: String,
     /// Most items at one time, idle, leased, or being created or checked. Default 10, at least 1.
     pub max_size: usize,
-    /// Items created at the start, and kept ready by maintenance while `max_size` leaves room.
-    /// Default 2; 0 creates at need only.
-    pub min_idle: usize,
+    /// Items created at the start, and topped up by maintenance, once a pass, while `max_size`
+    /// leaves room. Default 2, or `max_size` if that is less; 0 creates at need only.
+    pub min_idle: Option<usize>,
     /// How long [`get`](crate::Pool::get) waits in all, creation included. Default 30 s;
     /// `Duration::MAX` waits for ever.
     pub wait_timeout: Duration,
@@ -74,7 +74,7 @@ impl Default for PoolConfig {
         Self {
             name: "pool".into(),
             max_size: 10,
-            min_idle: 2,
+            min_idle: None,
             wait_timeout: Duration::from_secs(30),
             idle_timeout: Some(Duration::from_secs(5 * 60)),
             max_lifetime: Some(Duration::from_secs(30 * 60)),
@@ -97,7 +97,7 @@ setters! {
     PoolConfig {
         name: impl Into<String>,
         max_size: usize,
-        min_idle: usize,
+        min_idle: impl Into<Option<usize>>,
         wait_timeout: Duration,
         idle_timeout: impl Into<Option<Duration>>,
         max_lifetime: impl Into<Option<Duration>>,
@@ -116,9 +116,16 @@ setters! {
 }
 
 impl PoolConfig {
+    pub(crate) fn min_idle_or_default(&self) -> usize {
+        self.min_idle.unwrap_or(self.max_size.min(2))
+    }
+
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let mut problems = Problems::of("PoolConfig");
-        let Self { max_size, min_idle, max_creating, max_check_failures, .. } = *self;
+        let Self { max_size, max_creating, max_check_failures, .. } = *self;
+        let min_idle = self.min_idle_or_default();
+        let printable = !self.name.is_empty() && !self.name.contains(char::is_control);
+        problems.unless(printable, "name", "must be some text on one line");
         problems.unless(max_size > 0, "max_size", "must be at least 1");
         problems.unless(
             min_idle <= max_size,

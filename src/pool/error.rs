@@ -1,6 +1,7 @@
 //! Why a `get` gave no lease, told so that the reader knows what to change.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +85,7 @@ const SLOW_START: &str = "create is slow: raise wait_timeout or lower min_idle";
 
 /// Why an item could not be created.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CreateError<E> {
     /// `Manage::create` returned this.
     #[error("{0}")]
@@ -110,14 +112,39 @@ pub struct Picture {
     pub pool: Arc<str>,
     /// Its counts.
     pub stats: Stats,
-    /// The place in the queue that the caller had reached, from 1; `None` if it did not wait.
-    pub place: Option<usize>,
     /// Leases of this pool that the calling thread took and that are still out.
     pub held_by_caller: usize,
+    /// At a time-out: how long the oldest lease has been out, and the line that took it.
+    pub oldest_lease: Option<(Duration, &'static Location<'static>)>,
     /// What the last creation that failed said, and how long ago.
     pub last_create_error: Option<(Arc<str>, Duration)>,
     /// No creation has succeeded since.
     pub(super) creation_fails: bool,
+    pub(super) refusal: Refusal,
+}
+
+/// What the caller ran into, which decides what would have helped.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Refusal {
+    /// With the place in the queue that it had reached, from 1.
+    Timeout {
+        place: Option<usize>,
+    },
+    Exhausted,
+    QueueFull {
+        max_waiting: usize,
+    },
+}
+
+impl Picture {
+    /// The place in the queue that the caller had reached, from 1; `None` if it did not wait.
+    #[must_use]
+    pub fn place(&self) -> Option<usize> {
+        match self.refusal {
+            Refusal::Timeout { place } => place,
+            Refusal::Exhausted | Refusal::QueueFull { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for Picture {
@@ -136,8 +163,11 @@ impl fmt::Display for Picture {
             write!(f, ", unhealthy {unhealthy}")?;
         }
         write!(f, ", waiting {waiting}")?;
-        if let Some(place) = self.place {
+        if let Some(place) = self.place() {
             write!(f, ", place in the queue {place}")?;
+        }
+        if let Some((age, line)) = self.oldest_lease {
+            write!(f, ", oldest lease out for {age:.1?}, taken at {line}")?;
         }
         if let Some((error, ago)) = &self.last_create_error {
             write!(f, ", last creation error {ago:.1?} ago: {error}")?;
@@ -152,6 +182,13 @@ struct Advice<'a>(&'a Picture);
 impl fmt::Display for Advice<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Picture { stats, held_by_caller: held, .. } = self.0;
+        match self.0.refusal {
+            Refusal::QueueFull { max_waiting } => {
+                return write!(f, "raise max_waiting ({max_waiting}) or max_size");
+            }
+            Refusal::Exhausted => return f.write_str("raise max_size, or wait with get"),
+            Refusal::Timeout { .. } => {}
+        }
         if *held > 0 {
             write!(
                 f,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-use super::error::GetError;
+use super::error::{GetError, Refusal};
 use super::holder::{Holder, ThreadTag};
 use super::lease::Lease;
 use super::manage::Manage;
@@ -54,7 +54,7 @@ impl<M: Manage> Shared<M> {
             Ok(books.reserve_own(now))
         })?;
         let Some(slot) = reserved else {
-            return Err(GetError::Exhausted { picture: self.picture(None) });
+            return Err(GetError::Exhausted { picture: self.picture(Refusal::Exhausted) });
         };
         let began = self.clock().now();
         let item = self.create().map_err(|error| {
@@ -68,7 +68,7 @@ impl<M: Manage> Shared<M> {
         match adopted {
             Ok(item) => Ok(Lease::new(self.clone(), slot, item, taker, waited)),
             Err(EvictReason::Closed) => Err(GetError::Closed),
-            Err(_) => Err(GetError::Exhausted { picture: self.picture(None) }),
+            Err(_) => Err(GetError::Exhausted { picture: self.picture(Refusal::Exhausted) }),
         }
     }
 
@@ -88,7 +88,9 @@ impl<M: Manage> Shared<M> {
             }
             Err(Refused::Closed) => return Err(GetError::Closed),
             Err(Refused::QueueFull) => {
-                return Err(GetError::QueueFull { picture: self.picture(None) });
+                let max_waiting = self.config.max_waiting.unwrap_or(usize::MAX);
+                let picture = self.picture(Refusal::QueueFull { max_waiting });
+                return Err(GetError::QueueFull { picture });
             }
         };
         self.warn_if_waiting_for_itself(line);
@@ -98,10 +100,13 @@ impl<M: Manage> Shared<M> {
         Ok(lease)
     }
 
-    fn warn_if_waiting_for_itself(&self, line: Line) {
+    fn warn_if_waiting_for_itself(self: &Arc<Self>, line: Line) {
         if ThreadTag::may_hold() {
-            let picture = self.picture(None);
-            if picture.held_by_caller > 0 && picture.stats.in_use >= picture.stats.max_size {
+            let picture = self.picture(Refusal::Timeout { place: None });
+            if picture.held_by_caller > 0
+                && picture.stats.in_use >= picture.stats.max_size
+                && self.with(|books, now| books.may_warn_itself(now))
+            {
                 say!(Warn, "the wait that begins at {line} may be for its own thread: {picture}");
             }
         }
@@ -180,7 +185,10 @@ impl<M: Manage> Wait<'_, M> {
 
     fn timed_out(&self, place: usize) -> GetError<M::Error> {
         let waited = self.shared.clock().now().since(self.began);
-        let error = GetError::Timeout { waited, picture: self.shared.picture(Some(place)) };
+        let error = GetError::Timeout {
+            waited,
+            picture: self.shared.picture(Refusal::Timeout { place: Some(place) }),
+        };
         say!(Warn, "{error}");
         error
     }

@@ -21,10 +21,12 @@
 //! **One lock** guards the books. No user code runs under it, nor anything that blocks.
 //!
 //! **Waiting for yourself.** A thread that waits while it holds leases of the same pool may be
-//! waiting for itself: a `get` inside a `get`, or a rayon worker that runs another task while it
-//! waits for the first. When `n` threads each hold up to `k` leases at a time, a pool of
+//! waiting for itself: a `get` inside a `get`, or a rayon worker that, while it holds a lease, calls
+//! anything of rayon's and so runs another task on the same stack. When `n` threads each hold up to `k` leases at a time, a pool of
 //! `n x (k - 1) + 1` cannot lock up; a smaller one may, until `wait_timeout`. Such a wait is
-//! logged when it begins, and a time-out says so.
+//! logged when it begins, at most once every `maintenance_interval`, and a time-out says so. A
+//! thread that took a lease and gave it to another thread is told the same: the pool knows who
+//! took a lease, not who has it.
 
 mod config;
 mod error;
@@ -108,7 +110,7 @@ impl<M: Manage> Pool<M> {
         let deadline = began.after(shared.config.wait_timeout);
         shared.with_exact_time(|books, now| books.fill(now));
         shared.wait_until(deadline, |books| books.is_filled());
-        let (ready, wanted) = (shared.stats().idle, shared.config.min_idle);
+        let (ready, wanted) = (shared.stats().idle, shared.config.min_idle_or_default());
         if ready >= wanted {
             return Ok(());
         }
@@ -137,7 +139,8 @@ impl<M: Manage> Pool<M> {
     }
 
     /// The same, waiting up to `timeout` in all, creation included. `Duration::MAX` waits for
-    /// ever. A creation that outlives its caller fills the pool.
+    /// ever; zero takes an idle item or times out. A creation that outlives its caller fills the
+    /// pool.
     ///
     /// # Errors
     /// Every variant of [`GetError`] but `Exhausted`.
@@ -171,7 +174,7 @@ impl<M: Manage> Pool<M> {
 
     /// Changes `max_size` while running. A higher cap serves those who wait at once. A lower one
     /// evicts idle items at once and leased ones as they come back; no new lease is given while
-    /// as many are out as the new cap allows.
+    /// as many are out as the new cap allows. `min_idle` yields to a cap below it.
     ///
     /// # Errors
     /// Zero is refused, and changes nothing.
@@ -210,7 +213,8 @@ impl<M: Manage> Pool<M> {
     }
 
     /// Closes the pool and waits, up to `timeout`, until every lease has come home. Says whether
-    /// they did.
+    /// they did. Waits for leases only: a creation or a check under way ends by itself, and its
+    /// item with it.
     #[must_use = "false means that leases are still out"]
     pub fn drain(&self, timeout: Duration) -> bool {
         self.close();

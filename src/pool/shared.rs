@@ -16,7 +16,7 @@ use crossbeam_channel::Sender;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::config::PoolConfig;
-use super::error::{CreateError, Picture};
+use super::error::{CreateError, Picture, Refusal};
 use super::holder::ThreadTag;
 use super::manage::Manage;
 use super::slots::{Alert, Grant, Job, Outbox, Slots};
@@ -355,6 +355,7 @@ impl<M: Manage> Shared<M> {
             }
             Ok(Err((text, error))) => (text, CreateError::Failed(error)),
             Err(payload) => {
+                self.log_panic("create", &*payload);
                 let error = CreateError::Panicked(panic_message(&*payload).into());
                 (one_line(&error.to_string()), error)
             }
@@ -375,21 +376,27 @@ impl<M: Manage> Shared<M> {
         say!(Error, "pool \"{}\": {who} panicked: {}", self.name, one_line(panic_message(payload)));
     }
 
-    /// The pool as the calling thread finds it. `place` is the one it had reached in the queue.
-    pub(super) fn picture(&self, place: Option<usize>) -> Box<Picture> {
-        let (stats, held_by_caller) = {
+    /// The pool as the calling thread finds it that it refuses.
+    pub(super) fn picture(&self, refusal: Refusal) -> Box<Picture> {
+        let now = self.clock().now();
+        let (stats, held_by_caller, oldest_lease) = {
             let books = self.lock();
             // Counting looks at every slot; nearly always the thread itself knows better.
             let may_hold = ThreadTag::may_hold();
-            (books.stats(), if may_hold { books.held_by(ThreadTag::current()) } else { 0 })
+            let held = if may_hold { books.held_by(ThreadTag::current()) } else { 0 };
+            // So does this; not for `try_get`, which may be called in a loop.
+            let waited = matches!(refusal, Refusal::Timeout { .. });
+            let oldest = if waited { books.oldest_lease(now) } else { None };
+            let oldest = oldest.map(|(age, holder)| (age, holder.place()));
+            (books.stats(), held, oldest)
         };
         let trouble = self.trouble.lock().clone();
-        let now = self.clock().now();
         Box::new(Picture {
             pool: self.name.clone(),
             stats,
-            place,
             held_by_caller,
+            oldest_lease,
+            refusal,
             creation_fails: trouble.as_ref().is_some_and(|trouble| !trouble.over),
             last_create_error: trouble.map(|trouble| (trouble.text, now.since(trouble.at))),
         })

@@ -68,9 +68,10 @@ pub(crate) struct Slots<T, W> {
     closed: bool,
     rules: Rules,
     totals: Stats,
-    /// When last warned about too much in use, and about a slow wait.
+    /// When last warned about too much in use, a slow wait, and a wait that may be for itself.
     warned_full: Option<Time>,
     warned_slow: Option<Time>,
+    warned_itself: Option<Time>,
     outbox: Outbox<T, W>,
 }
 
@@ -141,7 +142,7 @@ impl<T, W: Clone> Slots<T, W> {
             closed: false,
             rules: Rules {
                 max_size: 0,
-                min_idle: config.min_idle,
+                min_idle: config.min_idle_or_default(),
                 max_waiting: config.max_waiting.unwrap_or(usize::MAX),
                 max_creating: config.max_creating,
                 max_uses: config.max_uses.unwrap_or(u64::MAX),
@@ -158,6 +159,7 @@ impl<T, W: Clone> Slots<T, W> {
             totals: Stats::default(),
             warned_full: None,
             warned_slow: None,
+            warned_itself: None,
             outbox: Outbox::default(),
         };
         slots.rules.set_max_size(config.max_size);
@@ -216,6 +218,13 @@ impl<T, W: Clone> Slots<T, W> {
                 && slot.holder.as_ref().is_some_and(|holder| holder.thread() == thread)
         };
         self.slots.iter().filter(by_thread).count()
+    }
+
+    /// For how long the oldest lease has been out, and who took it. Looks at every slot.
+    pub(crate) fn oldest_lease(&self, now: Time) -> Option<(Duration, &Holder)> {
+        let leased = self.slots.iter().filter(|slot| matches!(slot.place, Place::Leased));
+        let oldest = leased.min_by_key(|slot| slot.since)?;
+        oldest.holder.as_ref().map(|holder| (now.since(oldest.since), holder))
     }
 
     // ---- Taking ----

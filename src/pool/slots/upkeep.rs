@@ -28,6 +28,11 @@ impl<T, W: Clone> Slots<T, W> {
         may_warn(&mut self.warned_slow, self.rules.maintenance_interval, now)
     }
 
+    /// Whether a wait that may be for itself may be logged now.
+    pub(crate) fn may_warn_itself(&mut self, now: Time) -> bool {
+        may_warn(&mut self.warned_itself, self.rules.maintenance_interval, now)
+    }
+
     /// Asks for items until `min_idle` are idle, as far as `max_size` leaves room.
     pub(crate) fn fill(&mut self, now: Time) {
         self.refill_for(self.idle.len());
