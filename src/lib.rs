@@ -26,6 +26,7 @@
 //!   the order they came, nothing lost when user code fails or panics. See [`pool`].
 //! - [`agent`] makes `ureq` agents that share TLS tickets and DNS answers, and ties a streamed
 //!   answer to its lease.
+//! - [`sizing`] says how big a pool should be, from how many tasks call or from what was measured.
 //! - [`test_server`], with the feature of that name, is a stand-in for an LLM server.
 //!
 //! # Features
@@ -52,6 +53,7 @@ mod error;
 pub mod pool;
 mod say;
 mod setters;
+pub mod sizing;
 #[cfg(feature = "test-server")]
 pub mod test_server;
 
