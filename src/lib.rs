@@ -48,10 +48,10 @@
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod agent;
+mod caught;
 mod clock;
 mod error;
 pub mod pool;
-mod say;
 mod setters;
 pub mod sizing;
 #[cfg(feature = "test-server")]

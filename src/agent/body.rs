@@ -7,7 +7,6 @@
 //! has no lock.
 
 use std::io::{self, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 use std::{fmt, mem, thread};
 
@@ -15,6 +14,7 @@ use ureq::http::{HeaderMap, Response, header};
 use ureq::{Body, BodyReader};
 
 use super::connector::read_until;
+use crate::caught::caught;
 
 /// Ties an answer to the lease of the agent that fetched it. The way to stream.
 ///
@@ -162,7 +162,7 @@ impl<L> Drop for LeasedBody<L> {
                 let leftover = self.leftover;
                 // Whatever decodes the body may panic on what the server sent. The connection is
                 // then closed by the unwinding.
-                let _ = catch_unwind(AssertUnwindSafe(|| leftover.read(reader)));
+                let _ = caught(|| leftover.read(reader));
             } else {
                 drop(reader);
             }

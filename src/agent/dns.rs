@@ -18,7 +18,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, thread};
@@ -31,8 +30,8 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
 use crate::Clock;
+use crate::caught::{caught, say};
 use crate::clock::Time;
-use crate::say::say;
 
 /// Finds the addresses of a host; their ports are of no account. May block.
 pub(super) type LookUp = Box<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
@@ -167,7 +166,7 @@ impl Cache {
     fn begin(self: &Arc<Self>, host: &str, query: &Arc<Query>) {
         let (cache, name, on_thread) = (self.clone(), Box::<str>::from(host), query.clone());
         let spawned = thread::Builder::new().name("llm-pool-dns".into()).spawn(move || {
-            let looked_up = catch_unwind(AssertUnwindSafe(|| (cache.look_up)(&name)));
+            let looked_up = caught(|| (cache.look_up)(&name));
             let outcome = match looked_up {
                 Ok(Ok(addrs)) if addrs.is_empty() => {
                     Err(Failure::new(io::ErrorKind::NotFound, "it has no address"))

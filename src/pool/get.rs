@@ -13,8 +13,8 @@ use super::manage::Manage;
 use super::shared::{Message, Shared};
 use super::slots::{Grant, Joined, Look, Refused, Ticket};
 use super::stats::EvictReason;
+use crate::caught::say;
 use crate::clock::Time;
-use crate::say::say;
 
 type Got<M> = Result<Lease<M>, GetError<<M as Manage>::Error>>;
 type Line = &'static Location<'static>;
@@ -33,7 +33,7 @@ impl<M: Manage> Shared<M> {
     fn take_idle(self: &Arc<Self>, line: Line) -> Option<Lease<M>> {
         let holder = self.holder(line);
         let taker = holder.thread();
-        let (slot, item) = self.with(|books, now| books.take(now, holder))?;
+        let (slot, item) = self.with_dropping_elsewhere(|books, now| books.take(now, holder))?;
         Some(Lease::new(self.clone(), slot, item, taker, Duration::ZERO))
     }
 
@@ -47,12 +47,24 @@ impl<M: Manage> Shared<M> {
         if let Some(lease) = self.take_idle(line) {
             return Ok(lease);
         }
-        let reserved = self.with_exact_time(|books, now| {
+        let holder = self.holder(line);
+        let taker = holder.thread();
+        let reserved = self.with_exact_time_dropping_elsewhere(|books, now| {
             if books.is_closed() {
                 return Err(GetError::Closed);
             }
-            Ok(books.reserve_own(now))
+            // One may have been put back since.
+            Ok(match books.take(now, holder) {
+                Some((slot, item)) => Ok((slot, item)),
+                None => Err(books.reserve_own(now)),
+            })
         })?;
+        let reserved = match reserved {
+            Ok((slot, item)) => {
+                return Ok(Lease::new(self.clone(), slot, item, taker, Duration::ZERO));
+            }
+            Err(reserved) => reserved,
+        };
         let Some(slot) = reserved else {
             return Err(GetError::Exhausted { picture: self.picture(Refusal::Exhausted) });
         };
@@ -62,7 +74,6 @@ impl<M: Manage> Shared<M> {
             GetError::from(error)
         })?;
         let holder = self.holder(line);
-        let taker = holder.thread();
         let adopted = self.with_exact_time(|books, now| books.adopt(slot, item, now, holder));
         let waited = self.clock().now().since(began);
         match adopted {
@@ -75,11 +86,13 @@ impl<M: Manage> Shared<M> {
     /// Waits in line until an item is handed over, the deadline passes or the pool closes.
     #[cold]
     fn wait(self: &Arc<Self>, timeout: Duration, line: Line) -> Got<M> {
+        self.warn_if_waiting_for_itself(line);
         // Room for a `Look` and for the last word; see `Shared::send`.
         let (wake, messages) = bounded(2);
         let holder = self.holder(line);
         let began = self.clock().now();
-        let joined = self.with_exact_time(|books, now| books.join(wake, now, holder));
+        let joined =
+            self.with_exact_time_dropping_elsewhere(|books, now| books.join(wake, now, holder));
         let ticket = match joined {
             Ok(Joined::Waits(ticket)) => ticket,
             Ok(Joined::Item(slot, item)) => {
@@ -93,7 +106,6 @@ impl<M: Manage> Shared<M> {
                 return Err(GetError::QueueFull { picture });
             }
         };
-        self.warn_if_waiting_for_itself(line);
         let wait = Wait { shared: self, ticket, messages, began, deadline: began.after(timeout) };
         let lease = wait.run()?;
         self.warn_if_slow(Lease::waited(&lease), line);
@@ -101,12 +113,11 @@ impl<M: Manage> Shared<M> {
     }
 
     fn warn_if_waiting_for_itself(self: &Arc<Self>, line: Line) {
+        // Nearly always the thread itself knows better.
         if ThreadTag::may_hold() {
-            let picture = self.picture(Refusal::Timeout { place: None });
-            if picture.held_by_caller > 0
-                && picture.stats.in_use >= picture.stats.max_size
-                && self.with(|books, now| books.may_warn_itself(now))
-            {
+            let caller = ThreadTag::current();
+            if self.with(|books, now| books.may_warn_of_itself(caller, now)) {
+                let picture = self.picture(Refusal::Timeout { place: None });
                 say!(Warn, "the wait that begins at {line} may be for its own thread: {picture}");
             }
         }
@@ -137,7 +148,7 @@ impl<M: Manage> Wait<'_, M> {
             let message = match self.receive(self.deadline.min(look_at)) {
                 Some(message) => message,
                 None if look_at < self.deadline => Message::Grant(Grant::Look),
-                None => match self.shared.with_exact_time(|b, now| b.give_up(self.ticket, now)) {
+                None => match self.give_up() {
                     Some(place) => return Err(self.timed_out(place)),
                     // Granted meanwhile: take it, so that nothing is lost between two threads.
                     None => match self.messages.recv() {
@@ -150,15 +161,21 @@ impl<M: Manage> Wait<'_, M> {
                 Message::Grant(Grant::Item(slot, item)) => return Ok(self.lease(slot, item)),
                 Message::Grant(Grant::Closed) => return Err(GetError::Closed),
                 Message::CreateFailed(error) => return Err(error.into()),
-                Message::Grant(Grant::Look) => {
-                    match self.shared.with_exact_time(|b, now| b.look(self.ticket, now)) {
-                        Look::Item(slot, item) => return Ok(self.lease(slot, item)),
-                        Look::Later(at) => look_at = at,
-                        Look::Granted => look_at = Time::NEVER,
-                    }
-                }
+                Message::Grant(Grant::Look) => match self.look() {
+                    Look::Item(slot, item) => return Ok(self.lease(slot, item)),
+                    Look::Later(at) => look_at = at,
+                    Look::Granted => look_at = Time::NEVER,
+                },
             }
         }
+    }
+
+    fn look(&self) -> Look<M::Item> {
+        self.shared.with_exact_time_dropping_elsewhere(|books, now| books.look(self.ticket, now))
+    }
+
+    fn give_up(&self) -> Option<usize> {
+        self.shared.with_exact_time_dropping_elsewhere(|books, now| books.give_up(self.ticket, now))
     }
 
     /// The next message, or `None` once `until` has come.

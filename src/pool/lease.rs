@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use super::holder::ThreadTag;
 use super::manage::Manage;
 use super::shared::Shared;
 use super::stats::EvictReason;
+use crate::caught::caught;
 
 /// An item on loan from a [`Pool`](crate::Pool). Dropping it puts the item back.
 ///
@@ -82,17 +82,15 @@ impl<M: Manage> Drop for Lease<M> {
             return self.end(EvictReason::Panicked);
         }
         // A panic here, on the way out of another scope, could end the process.
-        let judged =
-            panic::catch_unwind(AssertUnwindSafe(|| self.shared.manager().is_broken(item)));
-        match judged {
+        match caught(|| self.shared.manager().is_broken(item)) {
             Ok(false) => {
                 if let Some(item) = self.item.take() {
                     self.shared.put_back(self.slot, item);
                 }
             }
             Ok(true) => self.end(EvictReason::Broken),
-            Err(payload) => {
-                self.shared.log_panic("is_broken", &*payload);
+            Err(said) => {
+                self.shared.log_panic("is_broken", &said);
                 self.end(EvictReason::Broken);
             }
         }

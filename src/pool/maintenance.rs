@@ -5,14 +5,13 @@
 //! check itself: those go to workers. Its lock guards the list of pools and is not held during a
 //! pass.
 
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::say::say;
+use crate::caught::{caught, say};
 
 /// What can be maintained.
 pub(super) trait Upkeep: Send + Sync {
@@ -28,10 +27,12 @@ pub(super) fn enrol(pool: Weak<dyn Upkeep>, first: Duration) {
         CHANGED.notify_one();
         return;
     }
-    match thread::Builder::new().name("llm-pool-maintenance".into()).spawn(run) {
-        Ok(_) => rounds.running = true,
+    let spawned = thread::Builder::new().name("llm-pool-maintenance".into()).spawn(run);
+    rounds.running = spawned.is_ok();
+    drop(rounds);
+    if let Err(error) = spawned {
         // The next pool tries again. Until then the pools work, but expire only at use.
-        Err(error) => say!(Warn, "cannot start the maintenance thread: {error}"),
+        say!(Warn, "cannot start the maintenance thread: {error}");
     }
 }
 
@@ -77,7 +78,7 @@ fn run() {
         drop(rounds);
         // A manager's drop may run here, if its pool ends meanwhile, and may panic.
         let visit = || pool.upgrade().and_then(|pool| pool.upkeep());
-        let pause = panic::catch_unwind(AssertUnwindSafe(visit)).unwrap_or(None);
+        let pause = caught(visit).unwrap_or(None);
         rounds = ROUNDS.lock();
         match (pause, rounds.visits.iter().position(|visit| visit.is_of(&pool))) {
             (Some(pause), Some(at)) => rounds.visits[at].due = due_in(pause),

@@ -50,8 +50,8 @@ pub use lease::Lease;
 pub use manage::Manage;
 pub use stats::{EvictReason, Stats};
 
+use crate::caught::say;
 use crate::error::{ConfigError, Problems};
-use crate::say::say;
 use maintenance::Upkeep;
 use shared::Shared;
 
@@ -272,7 +272,8 @@ impl<M: Manage> Upkeep for Shared<M> {
         if self.is_closed() {
             return None;
         }
-        self.with_exact_time(|books, now| books.sweep(now));
+        // Drops on a worker: one that hangs shall not keep the other pools from their maintenance.
+        self.with_exact_time_dropping_elsewhere(|books, now| books.sweep(now));
         Some(self.pass_interval())
     }
 }

@@ -6,10 +6,9 @@
 //! runs under it. No other lock is taken while it is held; two small ones beside it keep the last
 //! creation errors.
 
-use std::any::Any;
 use std::hint;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -21,8 +20,8 @@ use super::holder::ThreadTag;
 use super::manage::Manage;
 use super::slots::{Alert, Grant, Job, Outbox, Slots};
 use super::stats::{EvictReason, Stats};
+use crate::caught::{caught, say};
 use crate::clock::{Clock, Time};
-use crate::say::say;
 
 /// What a waiting thread receives: what the books grant, or that its creation failed.
 pub(super) enum Message<M: Manage> {
@@ -121,18 +120,37 @@ impl<M: Manage> Shared<M> {
     /// `changed`.
     #[inline]
     pub(super) fn with<R>(self: &Arc<Self>, step: impl FnOnce(&mut Books<M>, Time) -> R) -> R {
-        // Before the lock: the first coarse reading starts a thread.
-        let coarse = self.clock().coarse();
-        let (result, outbox) = {
-            let mut books = self.lock();
-            let now = if books.has_waiters() { self.clock().now() } else { coarse };
-            let result = step(&mut books, now);
-            (result, books.take_outbox())
-        };
+        let (result, outbox) = self.locked_briefly(step);
         if let Some(outbox) = outbox {
             self.carry_out(outbox);
         }
         result
+    }
+
+    /// [`Self::with`] for a thread that asks for an item, as above.
+    #[inline]
+    pub(super) fn with_dropping_elsewhere<R>(
+        self: &Arc<Self>,
+        step: impl FnOnce(&mut Books<M>, Time) -> R,
+    ) -> R {
+        let (result, outbox) = self.locked_briefly(step);
+        if let Some(outbox) = outbox {
+            self.carry_out_elsewhere(outbox);
+        }
+        result
+    }
+
+    #[inline]
+    fn locked_briefly<R>(
+        &self,
+        step: impl FnOnce(&mut Books<M>, Time) -> R,
+    ) -> (R, Option<PoolOutbox<M>>) {
+        // Before the lock: the first coarse reading starts a thread.
+        let coarse = self.clock().coarse();
+        let mut books = self.lock();
+        let now = if books.has_waiters() { self.clock().now() } else { coarse };
+        let result = step(&mut books, now);
+        (result, books.take_outbox())
     }
 
     /// The same with an exact time, for all but the shortest path.
@@ -140,15 +158,27 @@ impl<M: Manage> Shared<M> {
         self: &Arc<Self>,
         step: impl FnOnce(&mut Books<M>, Time) -> R,
     ) -> R {
-        let now = self.clock().now();
-        let (result, outbox) = self.locked(|books| step(books, now));
+        let (result, outbox) = self.locked(step);
         self.carry_out(outbox);
         result
     }
 
-    fn locked<R>(&self, step: impl FnOnce(&mut Books<M>) -> R) -> (R, PoolOutbox<M>) {
+    /// [`Self::with_exact_time`] for a thread that asks for an item: what is dropped on the way is
+    /// not dropped on its time.
+    pub(super) fn with_exact_time_dropping_elsewhere<R>(
+        self: &Arc<Self>,
+        step: impl FnOnce(&mut Books<M>, Time) -> R,
+    ) -> R {
+        let (result, outbox) = self.locked(step);
+        self.carry_out_elsewhere(outbox);
+        result
+    }
+
+    fn locked<R>(&self, step: impl FnOnce(&mut Books<M>, Time) -> R) -> (R, PoolOutbox<M>) {
         let mut books = self.lock();
-        let result = step(&mut books);
+        // Under the lock, so that exact times never run back from one step to the next.
+        let now = self.clock().now();
+        let result = step(&mut books, now);
         let outbox = books.take_outbox().unwrap_or_default();
         let changed = books.in_use() == 0 || books.is_filled();
         drop(books);
@@ -193,15 +223,22 @@ impl<M: Manage> Shared<M> {
         for (wake, grant) in grants {
             self.send(&wake, Message::Grant(grant));
         }
-        // Before the jobs, so that an item has ended when its successor is created.
-        for (item, reason) in trash {
-            self.dispose(item, reason);
-        }
         for job in jobs {
-            self.start_worker(job);
+            self.start_worker(|shared| shared.work(job));
         }
+        // Last: a drop may take its time, and nobody who waits shall.
+        self.dispose_of(trash);
         for alert in alerts {
             self.tell(alert);
+        }
+    }
+
+    /// The same, with the dropping left to a worker.
+    pub(super) fn carry_out_elsewhere(self: &Arc<Self>, mut outbox: PoolOutbox<M>) {
+        let trash = std::mem::take(&mut outbox.trash);
+        self.carry_out(outbox);
+        if !trash.is_empty() {
+            self.start_worker(|shared| shared.dispose_of(trash));
         }
     }
 
@@ -217,11 +254,17 @@ impl<M: Manage> Shared<M> {
         }
     }
 
+    fn dispose_of(&self, trash: Vec<(M::Item, EvictReason)>) {
+        for (item, reason) in trash {
+            self.dispose(item, reason);
+        }
+    }
+
     /// The one place where the pool drops an item.
     fn dispose(&self, item: M::Item, reason: EvictReason) {
         say!(Debug, "pool \"{}\": evicts an item: {reason}", self.name);
-        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(item))) {
-            self.log_panic("an item's drop", &*payload);
+        if let Err(said) = caught(|| drop(item)) {
+            self.log_panic("an item's drop", &said);
         }
     }
 
@@ -245,26 +288,20 @@ impl<M: Manage> Shared<M> {
 
     // ---- Workers: creation and checks, off the lock and off the caller's thread ----
 
-    /// Starts a thread that does `job` and what else it then finds to do. One that hangs in user
-    /// code holds up no caller past its deadline, and no other worker.
-    fn start_worker(self: &Arc<Self>, job: Job<M::Item>) {
-        // In a cell, so that the job is still at hand if no thread can be had.
-        let job = Arc::new(Mutex::new(Some(job)));
-        let work = {
-            let (shared, job) = (self.clone(), job.clone());
-            move || {
-                if let Some(job) = take(&job) {
-                    shared.work(job);
-                }
-            }
+    /// Starts a thread that does `work`. One that hangs in user code holds up no caller past its
+    /// deadline, and no other worker.
+    fn start_worker(self: &Arc<Self>, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
+        // In a cell, so that the work is still at hand if no thread can be had.
+        let work = Arc::new(Mutex::new(Some(work)));
+        let on_thread = {
+            let (shared, work) = (self.clone(), work.clone());
+            move || do_once(&work, &shared)
         };
-        let spawned = std::thread::Builder::new().name("llm-pool-worker".into()).spawn(work);
+        let spawned = thread::Builder::new().name("llm-pool-worker".into()).spawn(on_thread);
         if let Err(error) = spawned {
-            // The job must be done all the same, or its slot and its waiter are lost.
+            // It must be done all the same, or slots and waiters are lost.
             say!(Warn, "pool \"{}\": cannot start a worker thread: {error}", self.name);
-            if let Some(job) = take(&job) {
-                self.work(job);
-            }
+            do_once(&work, self);
         }
     }
 
@@ -290,17 +327,16 @@ impl<M: Manage> Shared<M> {
         slot: usize,
         error: CreateError<M::Error>,
     ) -> Option<Job<M::Item>> {
-        let now = self.clock().now();
         // Held across the step: whoever sees that creation has settled finds its error here.
         let mut unclaimed = self.unclaimed_error.lock();
-        let (waiter, outbox) = self.locked(|books| books.create_failed(slot, now));
+        let (waiter, outbox) = self.locked(|books, now| books.create_failed(slot, now));
         let (claimed, replaced) = match waiter {
             Some(wake) => (Some((wake, error)), None),
             None => (None, unclaimed.replace(error)),
         };
         drop(unclaimed);
-        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(replaced))) {
-            self.log_panic("an error's drop", &*payload);
+        if let Err(said) = caught(|| drop(replaced)) {
+            self.log_panic("an error's drop", &said);
         }
         if let Some((wake, error)) = claimed {
             self.send(&wake, Message::CreateFailed(error));
@@ -311,15 +347,14 @@ impl<M: Manage> Shared<M> {
     fn check(self: &Arc<Self>, slot: usize, mut item: M::Item) -> Option<Job<M::Item>> {
         // To text at once: printing and dropping the error are the user's code too.
         let probe = || self.manager.check(&mut item).map_err(|error| one_line(&error.to_string()));
-        let checked = panic::catch_unwind(AssertUnwindSafe(probe));
-        let passed = match checked {
+        let passed = match caught(probe) {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
                 say!(Warn, "pool \"{}\": an item failed its check: {error}", self.name);
                 false
             }
-            Err(payload) => {
-                self.log_panic("check", &*payload);
+            Err(said) => {
+                self.log_panic("check", &said);
                 false
             }
         };
@@ -328,8 +363,7 @@ impl<M: Manage> Shared<M> {
 
     /// Enters what a worker did, and names the next job for it.
     fn work_step(self: &Arc<Self>, step: impl FnOnce(&mut Books<M>, Time)) -> Option<Job<M::Item>> {
-        let now = self.clock().now();
-        let ((), outbox) = self.locked(|books| step(books, now));
+        let ((), outbox) = self.locked(step);
         self.carry_out_but_one(outbox)
     }
 
@@ -345,7 +379,7 @@ impl<M: Manage> Shared<M> {
         // To text at once: printing the error is the user's code too.
         let attempt =
             || self.manager.create().map_err(|error| (one_line(&error.to_string()), error));
-        let (text, error) = match panic::catch_unwind(AssertUnwindSafe(attempt)) {
+        let (text, error) = match caught(attempt) {
             Ok(Ok(item)) => {
                 say!(Debug, "pool \"{}\": created an item", self.name);
                 if let Some(trouble) = self.trouble.lock().as_mut() {
@@ -354,9 +388,9 @@ impl<M: Manage> Shared<M> {
                 return Ok(item);
             }
             Ok(Err((text, error))) => (text, CreateError::Failed(error)),
-            Err(payload) => {
-                self.log_panic("create", &*payload);
-                let error = CreateError::Panicked(panic_message(&*payload).into());
+            Err(said) => {
+                self.log_panic("create", &said);
+                let error = CreateError::Panicked(said);
                 (one_line(&error.to_string()), error)
             }
         };
@@ -372,8 +406,8 @@ impl<M: Manage> Shared<M> {
 
     // ---- Telling ----
 
-    pub(super) fn log_panic(&self, who: &str, payload: &(dyn Any + Send)) {
-        say!(Error, "pool \"{}\": {who} panicked: {}", self.name, one_line(panic_message(payload)));
+    pub(super) fn log_panic(&self, who: &str, said: &str) {
+        say!(Error, "pool \"{}\": {who} panicked: {}", self.name, one_line(said));
     }
 
     /// The pool as the calling thread finds it that it refuses.
@@ -408,11 +442,9 @@ fn one_line(words: &str) -> String {
     words.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
-fn take<T>(cell: &Mutex<Option<T>>) -> Option<T> {
-    cell.lock().take()
-}
-
-fn panic_message(payload: &(dyn Any + Send)) -> &str {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+fn do_once<S>(work: &Mutex<Option<impl FnOnce(&S)>>, shared: &S) {
+    let work = work.lock().take();
+    if let Some(work) = work {
+        work(shared);
+    }
 }

@@ -29,9 +29,7 @@ impl<T, W: Clone> Slots<T, W> {
     /// Starts the creations that waiters and refill ask for, as far as the caps allow. A waiter
     /// may have the slot of an unhealthy item; refill may not.
     pub(super) fn hire(&mut self, now: Time) {
-        while self.creating < self.rules.max_creating
-            && self.creating_for_queue < self.waiters.len() + self.refill
-        {
+        while self.may_create_more() && self.creating_for_queue < self.waiters.len() + self.refill {
             if self.creating_for_queue < self.waiters.len() {
                 self.make_room();
             }
@@ -43,8 +41,12 @@ impl<T, W: Clone> Slots<T, W> {
     /// Whether one more waiter would have an item created for it.
     pub(super) fn would_create_for_one_more(&self) -> bool {
         let room = self.size() < self.rules.max_size || !self.unhealthy.is_empty();
-        self.creating_for_queue > self.waiters.len()
-            || room && self.creating < self.rules.max_creating
+        self.creating_for_queue > self.waiters.len() || room && self.may_create_more()
+    }
+
+    /// Abandoned creations may hang, and do not count.
+    fn may_create_more(&self) -> bool {
+        self.creating - self.abandoned < self.rules.max_creating
     }
 
     /// A created item goes to the first waiter, else among the idle, where it may replace one
@@ -66,15 +68,14 @@ impl<T, W: Clone> Slots<T, W> {
     }
 
     /// A creation failed: frees the slot, and names the first waiter, who shall hear of it.
-    /// Nobody need hear of an abandoned one.
+    /// Nobody need hear of an abandoned one, or while others are under way for all who wait.
     pub(crate) fn create_failed(&mut self, index: usize, now: Time) -> Option<W> {
         let purpose = self.note_create_failed(index);
         let mut waiter = None;
-        if purpose == Purpose::Queue {
+        if purpose == Purpose::Queue && self.creating_for_queue < self.waiters.len() {
             waiter = self.waiters.pop_front();
-            if waiter.is_none() {
-                self.refill = self.refill.saturating_sub(1);
-            }
+        } else if purpose == Purpose::Queue && self.waiters.is_empty() {
+            self.refill = self.refill.saturating_sub(1);
         }
         self.settle(now);
         waiter.map(|waiter| waiter.wake)
@@ -89,6 +90,7 @@ impl<T, W: Clone> Slots<T, W> {
             let Some(slot) = oldest else { return };
             slot.place = Place::Creating(Purpose::Nobody);
             self.creating_for_queue -= 1;
+            self.abandoned += 1;
         }
     }
 
@@ -201,6 +203,7 @@ impl<T, W: Clone> Slots<T, W> {
         };
         self.creating -= 1;
         self.creating_for_queue -= usize::from(purpose == Purpose::Queue);
+        self.abandoned -= usize::from(purpose == Purpose::Nobody);
         purpose
     }
 

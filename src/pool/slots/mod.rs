@@ -15,6 +15,8 @@
 //!       └───────────────◀───────────────────────────────────────────────────────┘
 //! ```
 //!
+//! The times it is told never run back, save coarse ones, which are told only while nobody waits.
+//!
 //! Each slot is in exactly one of these places, so law 1 holds by construction; `size() <=
 //! max_size` is kept by the only door in, `Slots::reserve`. Law 2 is kept by one routine,
 //! [`Slots::settle`], run after every step that may have freed capacity.
@@ -57,6 +59,8 @@ pub(crate) struct Slots<T, W> {
     creating: usize,
     /// Of these, the ones for the queue and for refill.
     creating_for_queue: usize,
+    /// And the ones that nobody counts on any more.
+    abandoned: usize,
     checking: usize,
     /// Who waits, in the order they came.
     waiters: VecDeque<Waiter<W>>,
@@ -134,6 +138,7 @@ impl<T, W: Clone> Slots<T, W> {
             unhealthy: VecDeque::new(),
             creating: 0,
             creating_for_queue: 0,
+            abandoned: 0,
             checking: 0,
             waiters: VecDeque::new(),
             next_ticket: 0,

@@ -216,12 +216,17 @@ impl Driver {
             let item = self.new_item();
             self.slots.created(slot, item, self.now);
         } else {
-            let abandoned = self.is_abandoned(slot);
+            let for_nobody = self.is_abandoned(slot) || self.under_way() >= self.waiting.len();
             let heard = self.slots.create_failed(slot, self.now);
-            let first = if abandoned { None } else { self.waiting.pop_front() };
+            let first = if for_nobody { None } else { self.waiting.pop_front() };
             let first = first.map(|(id, ..)| id);
             assert_eq!(heard, first, "the first waiter hears of a failed creation");
         }
+    }
+
+    /// Creations on which somebody counts.
+    fn under_way(&self) -> usize {
+        self.creating.iter().filter(|&&slot| !self.is_abandoned(slot)).count()
     }
 
     fn is_abandoned(&self, slot: usize) -> bool {
@@ -329,10 +334,8 @@ impl Driver {
             let told = self.slots.waiters.front().is_some_and(|first| first.was_nudged());
             assert!(stats.idle == 0 || told, "an idle item and a waiter that does not know");
         }
-        if size < self.max_size && stats.creating < 3 {
-            let abandoned = self.creating.iter().filter(|&&slot| self.is_abandoned(slot)).count();
-            let under_way = self.creating.len() - abandoned;
-            assert!(under_way >= stats.waiting, "room, and too little being created");
+        if size < self.max_size && self.under_way() + self.creating_own.len() < 3 {
+            assert!(self.under_way() >= stats.waiting, "room, and too little being created");
         }
     }
 

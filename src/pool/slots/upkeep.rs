@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::holder::ThreadTag;
 use super::super::stats::EvictReason;
 use super::{Alert, Job, Place, Slots, may_warn};
 use crate::clock::Time;
@@ -28,9 +29,11 @@ impl<T, W: Clone> Slots<T, W> {
         may_warn(&mut self.warned_slow, self.rules.maintenance_interval, now)
     }
 
-    /// Whether a wait that may be for itself may be logged now.
-    pub(crate) fn may_warn_itself(&mut self, now: Time) -> bool {
-        may_warn(&mut self.warned_itself, self.rules.maintenance_interval, now)
+    /// Whether a wait of `caller` may be for itself, and may be logged now.
+    pub(crate) fn may_warn_of_itself(&mut self, caller: ThreadTag, now: Time) -> bool {
+        self.in_use() >= self.rules.max_size
+            && self.held_by(caller) > 0
+            && may_warn(&mut self.warned_itself, self.rules.maintenance_interval, now)
     }
 
     /// Asks for items until `min_idle` are idle, as far as `max_size` leaves room.
@@ -63,7 +66,7 @@ impl<T, W: Clone> Slots<T, W> {
     fn replace_expired(&mut self, now: Time) {
         let expired = self.idle.iter().filter(|&&i| self.slots[i].expires <= now).count();
         let good = self.idle.len() - expired;
-        let room = self.rules.max_size.saturating_sub(self.size());
+        let room = self.rules.max_size.saturating_sub(self.size()) + self.creating_for_queue;
         let missing = self.rules.min_idle.saturating_sub(good);
         let kept_for_now = expired.min(missing).min(room);
         for _ in kept_for_now..expired {
@@ -228,6 +231,9 @@ impl<T, W: Clone> Slots<T, W> {
 
     /// Ends what rests; what is out ends when it comes back. Then refills.
     pub(crate) fn reset(&mut self, now: Time) {
+        if self.closed {
+            return;
+        }
         self.epoch += 1;
         self.evict_resting(EvictReason::Reset);
         self.fill(now);
