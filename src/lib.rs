@@ -27,13 +27,25 @@
 //! - [`agent`] makes `ureq` agents that share TLS tickets and DNS answers, and ties a streamed
 //!   answer to its lease.
 //! - [`sizing`] says how big a pool should be, from how many tasks call or from what was measured.
-//! - [`test_server`], with the feature of that name, is a stand-in for an LLM server.
+//! - `test_server`, with the feature of that name, is a stand-in for an LLM server.
+//!
+//! # Modules
+//!
+//! An arrow means "uses"; there are no others.
+//!
+//! ```text
+//! error, clock, caught, setters      nothing below them
+//! pool                            -> these         generic: Manage, Slots, Pool, Lease, maintenance
+//! agent                           -> pool          ureq agents: TLS, DNS, time-outs, bodies
+//! sizing                          -> pool's Stats  pure arithmetic
+//! test_server                     -> nothing       a stand-in for an LLM server
+//! ```
 //!
 //! # Features
 //!
 //! | feature | default | adds | dependencies |
 //! |---|---|---|---|
-//! | `test-server` | no | [`test_server`] | `httparse`, `serde_json`, `socket2` |
+//! | `test-server` | no | `test_server` | `httparse`, `serde_json`, `socket2` |
 //!
 //! # Logs
 //!

@@ -356,3 +356,25 @@ fn a_thread_may_get_again_while_it_unwinds() {
     assert_eq!(pool.stats().evicted_for(EvictReason::Panicked), 2);
     assert_settled(&pool, &script);
 }
+
+/// Behaviour 8.
+#[test]
+fn a_panic_whose_payload_panics_when_dropped_costs_nothing() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("the payload panics too");
+        }
+    }
+    let (script, time) = (Script::new(), ManualClock::new());
+    let pool = start(manual("bomb", 1, &time), &script);
+    script.on_create.set(Arc::new(|_| std::panic::panic_any(Bomb)));
+    assert!(matches!(pool.get(), Err(GetError::CreatePanicked { .. })));
+    script.on_create.set(succeed());
+    let lease = pool.get().expect("the slot was freed");
+    script.on_is_broken.set(Arc::new(|_| std::panic::panic_any(Bomb)));
+    drop(lease);
+    script.on_is_broken.set(succeed());
+    drop(pool.get().expect("and again"));
+    assert_settled(&pool, &script);
+}

@@ -219,3 +219,25 @@ fn with_fail_fast_a_start_with_min_idle_items_succeeds() {
     let pool = start(config("quick", 5).min_idle(2).fail_fast(true), &script);
     assert_eq!(pool.stats().idle, 2);
 }
+
+#[test]
+fn the_defaults_are_those_of_the_readme() {
+    let pool = PoolConfig::default();
+    assert_eq!((pool.name.as_str(), pool.max_size, pool.min_idle), ("pool", 10, None));
+    assert_eq!((pool.wait_timeout, pool.idle_timeout), (secs(30), Some(secs(5 * 60))));
+    assert_eq!((pool.max_lifetime, pool.max_uses), (Some(secs(30 * 60)), None));
+    assert_eq!((pool.max_waiting, pool.max_creating), (None, 10));
+    assert_eq!((pool.check_interval, pool.max_check_failures), (Some(secs(5 * 60)), 3));
+    assert_eq!((pool.maintenance_interval, pool.leak_after), (secs(60), None));
+    assert_eq!((pool.slow_wait, pool.nearly_full), (Some(secs(5)), Some(80)));
+    assert!(!pool.fail_fast);
+    let started = |config| Pool::new(config, Script::new().maker()).unwrap().stats();
+    assert_eq!(started(PoolConfig::default()).idle, 2);
+    assert_eq!(started(PoolConfig::default().max_size(1)).idle, 1);
+
+    let agents = llm_pool::agent::AgentConfig::default();
+    assert_eq!((agents.connect_timeout, agents.first_byte_timeout), (Some(secs(10)), None));
+    assert_eq!((agents.read_timeout, agents.total_timeout), (Some(secs(30)), Some(secs(60))));
+    assert_eq!((agents.keep_alive, agents.dns_ttl), (secs(30), secs(300)));
+    assert_eq!((agents.buffer_size, agents.https_only), (16 * 1024, false));
+}

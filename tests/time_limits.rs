@@ -198,7 +198,7 @@ fn a_get_beside_hung_creations_is_served_by_the_first_that_ends() {
 #[test]
 fn a_creation_that_hangs_keeps_no_later_get_from_its_own() {
     let (script, time, gate) = (Script::new(), ManualClock::new(), Gate::new());
-    let pool = start(manual("one hangs", 4, &time), &script);
+    let pool = start(manual("one hangs", 4, &time).max_creating(1), &script);
     script.on_create.set(gate.before(fail("too late")));
     let unlucky = waiter(&pool, secs(1));
     gate.await_entered(1);
@@ -229,4 +229,41 @@ fn a_hung_check_holds_up_no_get_and_no_other_check() {
     drop(others);
     gate.open();
     assert_settled(&pool, &script);
+}
+
+/// Behaviour 6.
+#[test]
+fn expired_items_are_not_dropped_on_the_callers_time() {
+    let (script, time, gate) = (Script::new(), ManualClock::new(), Gate::new());
+    let config = manual("slow drops", 3, &time).max_lifetime(secs(60));
+    let pool = start(config, &script);
+    drop(take(&pool, 3));
+    script.on_drop.set(gate.before(succeed()));
+    time.advance(secs(61));
+    let task = spawn({
+        let pool = pool.clone();
+        move || pool.get_timeout(secs(5)).map(|lease| lease.number)
+    });
+    // Its own creation, while the drops of the others still hang.
+    assert_eq!(task.result().unwrap(), 4);
+    gate.await_entered(1);
+    gate.open();
+    eventually(|| script.live() == 1);
+}
+
+/// Behaviour 18.
+#[test]
+fn a_hung_drop_holds_up_the_maintenance_of_no_other_pool() {
+    let (script, gate) = (Script::new(), Gate::new());
+    let often =
+        |name| config(name, 2).min_idle(0).idle_timeout(millis(1)).maintenance_interval(millis(2));
+    let hanging = start(often("hanging drop"), &script);
+    script.on_drop.set(gate.before(succeed()));
+    drop(take(&hanging, 1));
+    gate.await_entered(1);
+    let other_script = Script::new();
+    let other = start(often("beside it"), &other_script);
+    drop(take(&other, 1));
+    eventually(|| other.stats().evicted == 1);
+    gate.open();
 }

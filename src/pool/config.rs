@@ -47,14 +47,17 @@ pub struct PoolConfig {
     /// Most items being created at one time, save those that `try_get` creates on its caller's
     /// thread. Default 10, at least 1.
     pub max_creating: usize,
-    /// An item idle and unchecked for this long is checked in the background. Default 5 min.
+    /// An item idle and unchecked for this long is checked in the background, at most four at a
+    /// time: a check needs a time-out of its own. Default 5 min.
     pub check_interval: Option<Duration>,
     /// Failed checks in a row after which an unhealthy item is evicted. Default 3, at least 1.
     pub max_check_failures: u32,
-    /// Time between two passes of the background maintenance. Default 60 s.
+    /// Longest time between two passes of the background maintenance, which expires, refills,
+    /// starts checks and reports leaks; passes come every `check_interval` if that is shorter.
+    /// Default 60 s.
     pub maintenance_interval: Duration,
-    /// A lease held longer is logged once, with its thread and the line that took it.
-    /// Default none.
+    /// A lease held longer is logged once, at the next pass of maintenance, with its thread and the
+    /// line that took it. Default none.
     pub leak_after: Option<Duration>,
     /// A longer wait is logged, at most once every `maintenance_interval`. Default 5 s.
     pub slow_wait: Option<Duration>,

@@ -2,8 +2,9 @@
 
 /// Makes the items of a pool and judges whether they still serve.
 ///
-/// Every method may block or panic: the pool never calls one while it holds its lock, and a
-/// panic costs the item it concerned and nothing else.
+/// Every method, and an item's drop, may block or panic: the pool never runs one while it holds
+/// its lock, and a panic costs the item it concerned and nothing else. When an item is replaced,
+/// its drop and its successor's creation may run at the same time.
 ///
 /// ```
 /// use llm_pool::Manage;

@@ -15,7 +15,8 @@
 //!
 //! **Two laws.** An item is in exactly one place: idle, being created, being checked, unhealthy,
 //! or leased (which counts it on its way to a waiter); all of them together are at most
-//! `max_size` after every step. And waiters are served in the order they came, by whatever frees
+//! `max_size` after every step (after a `resize` below what is out, as soon as that has come back).
+//! And waiters are served in the order they came, by whatever frees
 //! capacity, at once. Both are kept in the `slots` module, which one can read in ten minutes.
 //!
 //! **One lock** guards the books. No user code runs under it, nor anything that blocks.
@@ -200,7 +201,7 @@ impl<M: Manage> Pool<M> {
         self.shared.with_exact_time(|books, now| books.sweep(now))
     }
 
-    /// Starts a check of every idle and every unhealthy item now, in the background.
+    /// Has every idle and every unhealthy item checked now, in the background, four at a time.
     pub fn check_all(&self) {
         self.shared.with_exact_time(|books, now| books.make_all_due(now));
     }
