@@ -35,7 +35,7 @@
 //!
 //! ```text
 //! error, clock, caught, setters      nothing below them
-//! pool                            -> these         generic: Manage, Slots, Pool, Lease, maintenance
+//! pool                            -> these         generic: Manage, Slots, Pool, Lease, workers
 //! agent                           -> pool          ureq agents: TLS, DNS, time-outs, bodies
 //! sizing                          -> pool's Stats  pure arithmetic
 //! test_server                     -> nothing       a stand-in for an LLM server

@@ -10,8 +10,8 @@ use super::error::{GetError, Refusal};
 use super::holder::{Holder, ThreadTag};
 use super::lease::Lease;
 use super::manage::Manage;
-use super::shared::{Message, Shared};
-use super::slots::{Grant, Joined, Look, Refused, Ticket};
+use super::shared::{Drops, Message, Shared};
+use super::slots::{Grant, Joined, Look, Offer, Refused, Ticket};
 use super::stats::EvictReason;
 use crate::caught::say;
 use crate::clock::Time;
@@ -33,7 +33,7 @@ impl<M: Manage> Shared<M> {
     fn take_idle(self: &Arc<Self>, line: Line) -> Option<Lease<M>> {
         let holder = self.holder(line);
         let taker = holder.thread();
-        let (slot, item) = self.with_dropping_elsewhere(|books, now| books.take(now, holder))?;
+        let (slot, item) = self.with(Drops::Elsewhere, |books, now| books.take(now, holder))?;
         Some(Lease::new(self.clone(), slot, item, taker, Duration::ZERO))
     }
 
@@ -49,32 +49,26 @@ impl<M: Manage> Shared<M> {
         }
         let holder = self.holder(line);
         let taker = holder.thread();
-        let reserved = self.with_exact_time_dropping_elsewhere(|books, now| {
-            if books.is_closed() {
-                return Err(GetError::Closed);
-            }
-            // One may have been put back since.
-            Ok(match books.take(now, holder) {
-                Some((slot, item)) => Ok((slot, item)),
-                None => Err(books.reserve_own(now)),
-            })
-        })?;
-        let reserved = match reserved {
-            Ok((slot, item)) => {
+        let offer =
+            self.with_exact_time(Drops::Elsewhere, |books, now| books.take_or_reserve(now, holder));
+        let slot = match offer {
+            Offer::Item(slot, item) => {
                 return Ok(Lease::new(self.clone(), slot, item, taker, Duration::ZERO));
             }
-            Err(reserved) => reserved,
-        };
-        let Some(slot) = reserved else {
-            return Err(GetError::Exhausted { picture: self.picture(Refusal::Exhausted) });
+            Offer::Room(slot) => slot,
+            Offer::Nothing => {
+                return Err(GetError::Exhausted { picture: self.picture(Refusal::Exhausted) });
+            }
+            Offer::Closed => return Err(GetError::Closed),
         };
         let began = self.clock().now();
         let item = self.create().map_err(|error| {
-            self.with_exact_time(|books, now| books.own_create_failed(slot, now));
+            self.with_exact_time(Drops::Here, |books, now| books.own_create_failed(slot, now));
             GetError::from(error)
         })?;
         let holder = self.holder(line);
-        let adopted = self.with_exact_time(|books, now| books.adopt(slot, item, now, holder));
+        let adopted =
+            self.with_exact_time(Drops::Here, |books, now| books.adopt(slot, item, now, holder));
         let waited = self.clock().now().since(began);
         match adopted {
             Ok(item) => Ok(Lease::new(self.clone(), slot, item, taker, waited)),
@@ -92,7 +86,7 @@ impl<M: Manage> Shared<M> {
         let holder = self.holder(line);
         let began = self.clock().now();
         let joined =
-            self.with_exact_time_dropping_elsewhere(|books, now| books.join(wake, now, holder));
+            self.with_exact_time(Drops::Elsewhere, |books, now| books.join(wake, now, holder));
         let ticket = match joined {
             Ok(Joined::Waits(ticket)) => ticket,
             Ok(Joined::Item(slot, item)) => {
@@ -116,7 +110,7 @@ impl<M: Manage> Shared<M> {
         // Nearly always the thread itself knows better.
         if ThreadTag::may_hold() {
             let caller = ThreadTag::current();
-            if self.with(|books, now| books.may_warn_of_itself(caller, now)) {
+            if self.with(Drops::Here, |books, now| books.may_warn_of_itself(caller, now)) {
                 let picture = self.picture(Refusal::Timeout { place: None });
                 say!(Warn, "the wait that begins at {line} may be for its own thread: {picture}");
             }
@@ -125,7 +119,7 @@ impl<M: Manage> Shared<M> {
 
     fn warn_if_slow(self: &Arc<Self>, waited: Duration, line: Line) {
         let Some(limit) = self.config.slow_wait else { return };
-        if waited >= limit && self.with(|books, now| books.may_warn_slow(now)) {
+        if waited >= limit && self.with(Drops::Here, |books, now| books.may_warn_slow(now)) {
             let (name, stats) = (self.name(), self.stats());
             say!(Warn, "pool \"{name}\": a wait of {waited:.1?} at {line}: {stats}");
         }
@@ -171,11 +165,11 @@ impl<M: Manage> Wait<'_, M> {
     }
 
     fn look(&self) -> Look<M::Item> {
-        self.shared.with_exact_time_dropping_elsewhere(|books, now| books.look(self.ticket, now))
+        self.shared.with_exact_time(Drops::Elsewhere, |books, now| books.look(self.ticket, now))
     }
 
     fn give_up(&self) -> Option<usize> {
-        self.shared.with_exact_time_dropping_elsewhere(|books, now| books.give_up(self.ticket, now))
+        self.shared.with_exact_time(Drops::Elsewhere, |books, now| books.give_up(self.ticket, now))
     }
 
     /// The next message, or `None` once `until` has come.

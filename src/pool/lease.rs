@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::holder::ThreadTag;
 use super::manage::Manage;
-use super::shared::Shared;
+use super::shared::{Drops, Shared};
 use super::stats::EvictReason;
 use crate::caught::caught;
 
@@ -53,7 +53,7 @@ impl<M: Manage> Lease<M> {
     #[must_use]
     pub fn detach(mut lease: Self) -> M::Item {
         let Some(item) = lease.item.take() else { unreachable!("{HOLDS}") };
-        lease.shared.with_exact_time(|slots, now| slots.detach(lease.slot, now));
+        lease.shared.with_exact_time(Drops::Here, |slots, now| slots.detach(lease.slot, now));
         item
     }
 
@@ -66,7 +66,9 @@ impl<M: Manage> Lease<M> {
     fn end(&mut self, reason: EvictReason) {
         if let Some(item) = self.item.take() {
             let slot = self.slot;
-            self.shared.with_exact_time(|slots, now| slots.put_back_bad(slot, item, reason, now));
+            self.shared.with_exact_time(Drops::Here, |slots, now| {
+                slots.put_back_bad(slot, item, reason, now)
+            });
         }
     }
 }

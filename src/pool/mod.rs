@@ -39,6 +39,7 @@ mod manage;
 mod shared;
 mod slots;
 mod stats;
+mod worker;
 
 use std::fmt;
 use std::panic::Location;
@@ -54,7 +55,7 @@ pub use stats::{EvictReason, Stats};
 use crate::caught::say;
 use crate::error::{ConfigError, Problems};
 use maintenance::Upkeep;
-use shared::Shared;
+use shared::{Drops, Shared};
 
 /// A fair, blocking pool of the items that a [`Manage`] makes. Cloning gives another handle to
 /// the same pool; dropping the last handle closes it, and leases still out end as they come home.
@@ -109,7 +110,7 @@ impl<M: Manage> Pool<M> {
         let shared = &self.shared;
         let began = shared.clock().now();
         let deadline = began.after(shared.config.wait_timeout);
-        shared.with_exact_time(|books, now| books.fill(now));
+        shared.with_exact_time(Drops::Here, |books, now| books.fill(now));
         shared.wait_until(deadline, |books| books.is_filled());
         let (ready, wanted) = (shared.stats().idle, shared.config.min_idle_or_default());
         if ready >= wanted {
@@ -183,14 +184,14 @@ impl<M: Manage> Pool<M> {
         let mut problems = Problems::of("resize");
         problems.unless(max_size > 0, "max_size", "must be at least 1");
         problems.check()?;
-        self.shared.with_exact_time(|books, now| books.resize(max_size, now));
+        self.shared.with_exact_time(Drops::Here, |books, now| books.resize(max_size, now));
         Ok(())
     }
 
     /// Ends every item made before now: the idle at once, the leased when they come back. New
     /// ones are created up to `min_idle`, in the background.
     pub fn reset(&self) {
-        self.shared.with_exact_time(|books, now| books.reset(now));
+        self.shared.with_exact_time(Drops::Here, |books, now| books.reset(now));
     }
 
     /// Runs a pass of maintenance now, as the background thread does every
@@ -198,12 +199,12 @@ impl<M: Manage> Pool<M> {
     /// checks, reports leaks. Returns how many items it evicted; refill and checks go on in the
     /// background.
     pub fn clean_up(&self) -> u64 {
-        self.shared.with_exact_time(|books, now| books.sweep(now))
+        self.shared.with_exact_time(Drops::Here, |books, now| books.sweep(now))
     }
 
     /// Has every idle and every unhealthy item checked now, in the background, four at a time.
     pub fn check_all(&self) {
-        self.shared.with_exact_time(|books, now| books.make_all_due(now));
+        self.shared.with_exact_time(Drops::Here, |books, now| books.make_all_due(now));
     }
 
     /// Closes the pool for all its handles: refuses every further `get`, wakes everybody who
@@ -256,7 +257,7 @@ impl<M: Manage> Drop for CloseOnDrop<M> {
 
 impl<M: Manage> Shared<M> {
     fn close(self: &Arc<Self>) {
-        if self.with_exact_time(|books, _| books.close()) {
+        if self.with_exact_time(Drops::Here, |books, _| books.close()) {
             maintenance::withdraw(&(Arc::downgrade(self) as Weak<dyn Upkeep>));
             say!(Debug, "pool \"{}\": closed: {}", self.name(), self.stats());
         }
@@ -274,7 +275,7 @@ impl<M: Manage> Upkeep for Shared<M> {
             return None;
         }
         // Drops on a worker: one that hangs shall not keep the other pools from their maintenance.
-        self.with_exact_time_dropping_elsewhere(|books, now| books.sweep(now));
+        self.with_exact_time(Drops::Elsewhere, |books, now| books.sweep(now));
         Some(self.pass_interval())
     }
 }

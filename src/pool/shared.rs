@@ -8,7 +8,6 @@
 
 use std::hint;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
@@ -18,7 +17,7 @@ use super::config::PoolConfig;
 use super::error::{CreateError, Picture, Refusal};
 use super::holder::ThreadTag;
 use super::manage::Manage;
-use super::slots::{Alert, Grant, Job, Outbox, Slots};
+use super::slots::{Alert, Grant, Outbox, Slots};
 use super::stats::{EvictReason, Stats};
 use crate::caught::{caught, say};
 use crate::clock::{Clock, Time};
@@ -31,7 +30,16 @@ pub(super) enum Message<M: Manage> {
 
 pub(super) type Wake<M> = Sender<Message<M>>;
 pub(super) type Books<M> = Slots<<M as Manage>::Item, Wake<M>>;
-type PoolOutbox<M> = Outbox<<M as Manage>::Item, Wake<M>>;
+pub(super) type PoolOutbox<M> = Outbox<<M as Manage>::Item, Wake<M>>;
+
+/// Where items are dropped that a step gave up.
+#[derive(Clone, Copy)]
+pub(super) enum Drops {
+    /// On the thread that made the step.
+    Here,
+    /// On a worker: the thread asks for an item and has a deadline, or maintains other pools too.
+    Elsewhere,
+}
 
 pub(crate) struct Shared<M: Manage> {
     books: Mutex<Books<M>>,
@@ -42,7 +50,7 @@ pub(crate) struct Shared<M: Manage> {
     pub(super) config: PoolConfig,
     trouble: Mutex<Option<Trouble>>,
     /// The last creation error that no waiter was there to hear.
-    unclaimed_error: Mutex<Option<CreateError<M::Error>>>,
+    pub(super) unclaimed_error: Mutex<Option<CreateError<M::Error>>>,
 }
 
 /// The last creation that failed.
@@ -119,62 +127,39 @@ impl<M: Manage> Shared<M> {
     /// exact if anybody waits, else coarse. The shortest path: it tells nobody who waits for
     /// `changed`.
     #[inline]
-    pub(super) fn with<R>(self: &Arc<Self>, step: impl FnOnce(&mut Books<M>, Time) -> R) -> R {
-        let (result, outbox) = self.locked_briefly(step);
-        if let Some(outbox) = outbox {
-            self.carry_out(outbox);
-        }
-        result
-    }
-
-    /// [`Self::with`] for a thread that asks for an item, as above.
-    #[inline]
-    pub(super) fn with_dropping_elsewhere<R>(
+    pub(super) fn with<R>(
         self: &Arc<Self>,
+        drops: Drops,
         step: impl FnOnce(&mut Books<M>, Time) -> R,
     ) -> R {
-        let (result, outbox) = self.locked_briefly(step);
-        if let Some(outbox) = outbox {
-            self.carry_out_elsewhere(outbox);
-        }
-        result
-    }
-
-    #[inline]
-    fn locked_briefly<R>(
-        &self,
-        step: impl FnOnce(&mut Books<M>, Time) -> R,
-    ) -> (R, Option<PoolOutbox<M>>) {
         // Before the lock: the first coarse reading starts a thread.
         let coarse = self.clock().coarse();
         let mut books = self.lock();
         let now = if books.has_waiters() { self.clock().now() } else { coarse };
         let result = step(&mut books, now);
-        (result, books.take_outbox())
+        let outbox = books.take_outbox();
+        drop(books);
+        if let Some(outbox) = outbox {
+            self.carry_out(outbox, drops);
+        }
+        result
     }
 
     /// The same with an exact time, for all but the shortest path.
     pub(super) fn with_exact_time<R>(
         self: &Arc<Self>,
+        drops: Drops,
         step: impl FnOnce(&mut Books<M>, Time) -> R,
     ) -> R {
         let (result, outbox) = self.locked(step);
-        self.carry_out(outbox);
+        self.carry_out(outbox, drops);
         result
     }
 
-    /// [`Self::with_exact_time`] for a thread that asks for an item: what is dropped on the way is
-    /// not dropped on its time.
-    pub(super) fn with_exact_time_dropping_elsewhere<R>(
-        self: &Arc<Self>,
+    pub(super) fn locked<R>(
+        &self,
         step: impl FnOnce(&mut Books<M>, Time) -> R,
-    ) -> R {
-        let (result, outbox) = self.locked(step);
-        self.carry_out_elsewhere(outbox);
-        result
-    }
-
-    fn locked<R>(&self, step: impl FnOnce(&mut Books<M>, Time) -> R) -> (R, PoolOutbox<M>) {
+    ) -> (R, PoolOutbox<M>) {
         let mut books = self.lock();
         // Under the lock, so that exact times never run back from one step to the next.
         let now = self.clock().now();
@@ -190,7 +175,7 @@ impl<M: Manage> Shared<M> {
 
     #[inline]
     pub(super) fn put_back(self: &Arc<Self>, slot: usize, item: M::Item) {
-        let closed = self.with(|books, now| {
+        let closed = self.with(Drops::Here, |books, now| {
             books.put_back(slot, item, now);
             books.is_closed()
         });
@@ -218,7 +203,7 @@ impl<M: Manage> Shared<M> {
 
     // ---- After the lock ----
 
-    fn carry_out(self: &Arc<Self>, outbox: PoolOutbox<M>) {
+    pub(super) fn carry_out(self: &Arc<Self>, outbox: PoolOutbox<M>, drops: Drops) {
         let Outbox { grants, jobs, trash, alerts } = outbox;
         for (wake, grant) in grants {
             self.send(&wake, Message::Grant(grant));
@@ -227,24 +212,20 @@ impl<M: Manage> Shared<M> {
             self.start_worker(|shared| shared.work(job));
         }
         // Last: a drop may take its time, and nobody who waits shall.
-        self.dispose_of(trash);
+        match drops {
+            Drops::Elsewhere if !trash.is_empty() => {
+                self.start_worker(|shared| shared.dispose_of(trash));
+            }
+            _ => self.dispose_of(trash),
+        }
         for alert in alerts {
             self.tell(alert);
         }
     }
 
-    /// The same, with the dropping left to a worker.
-    pub(super) fn carry_out_elsewhere(self: &Arc<Self>, mut outbox: PoolOutbox<M>) {
-        let trash = std::mem::take(&mut outbox.trash);
-        self.carry_out(outbox);
-        if !trash.is_empty() {
-            self.start_worker(|shared| shared.dispose_of(trash));
-        }
-    }
-
     /// Never blocks: a waiter is sent at most one `Look` at a time and one last message, and its
     /// channel has room for both. It never leaves while that last message is under way.
-    fn send(&self, wake: &Wake<M>, message: Message<M>) {
+    pub(super) fn send(&self, wake: &Wake<M>, message: Message<M>) {
         if wake.try_send(message).is_err() {
             say!(
                 Error,
@@ -286,122 +267,15 @@ impl<M: Manage> Shared<M> {
         }
     }
 
-    // ---- Workers: creation and checks, off the lock and off the caller's thread ----
-
-    /// Starts a thread that does `work`. One that hangs in user code holds up no caller past its
-    /// deadline, and no other worker.
-    fn start_worker(self: &Arc<Self>, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
-        // In a cell, so that the work is still at hand if no thread can be had.
-        let work = Arc::new(Mutex::new(Some(work)));
-        let on_thread = {
-            let (shared, work) = (self.clone(), work.clone());
-            move || do_once(&work, &shared)
-        };
-        let spawned = thread::Builder::new().name("llm-pool-worker".into()).spawn(on_thread);
-        if let Err(error) = spawned {
-            // It must be done all the same, or slots and waiters are lost.
-            say!(Warn, "pool \"{}\": cannot start a worker thread: {error}", self.name);
-            do_once(&work, self);
-        }
-    }
-
-    fn work(self: &Arc<Self>, first: Job<M::Item>) {
-        let mut next = Some(first);
-        while let Some(job) = next {
-            next = match job {
-                Job::Create(slot) => self.create_for_queue(slot),
-                Job::Check(slot, item) => self.check(slot, item),
-            };
-        }
-    }
-
-    fn create_for_queue(self: &Arc<Self>, slot: usize) -> Option<Job<M::Item>> {
-        match self.create() {
-            Ok(item) => self.work_step(|books, now| books.created(slot, item, now)),
-            Err(error) => self.tell_create_failed(slot, error),
-        }
-    }
-
-    fn tell_create_failed(
-        self: &Arc<Self>,
-        slot: usize,
-        error: CreateError<M::Error>,
-    ) -> Option<Job<M::Item>> {
-        // Held across the step: whoever sees that creation has settled finds its error here.
-        let mut unclaimed = self.unclaimed_error.lock();
-        let (waiter, outbox) = self.locked(|books, now| books.create_failed(slot, now));
-        let (claimed, replaced) = match waiter {
-            Some(wake) => (Some((wake, error)), None),
-            None => (None, unclaimed.replace(error)),
-        };
-        drop(unclaimed);
-        if let Err(said) = caught(|| drop(replaced)) {
-            self.log_panic("an error's drop", &said);
-        }
-        if let Some((wake, error)) = claimed {
-            self.send(&wake, Message::CreateFailed(error));
-        }
-        self.carry_out_but_one(outbox)
-    }
-
-    fn check(self: &Arc<Self>, slot: usize, mut item: M::Item) -> Option<Job<M::Item>> {
-        // To text at once: printing and dropping the error are the user's code too.
-        let probe = || self.manager.check(&mut item).map_err(|error| one_line(&error.to_string()));
-        let passed = match caught(probe) {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                say!(Warn, "pool \"{}\": an item failed its check: {error}", self.name);
-                false
-            }
-            Err(said) => {
-                self.log_panic("check", &said);
-                false
-            }
-        };
-        self.work_step(|books, now| books.checked(slot, item, passed, now))
-    }
-
-    /// Enters what a worker did, and names the next job for it.
-    fn work_step(self: &Arc<Self>, step: impl FnOnce(&mut Books<M>, Time)) -> Option<Job<M::Item>> {
-        let ((), outbox) = self.locked(step);
-        self.carry_out_but_one(outbox)
-    }
-
-    /// Carries out what was asked for, but keeps one job for the calling worker.
-    fn carry_out_but_one(self: &Arc<Self>, mut outbox: PoolOutbox<M>) -> Option<Job<M::Item>> {
-        let next = outbox.jobs.pop();
-        self.carry_out(outbox);
-        next
-    }
-
-    /// Runs the user's `create`, and logs how it went.
-    pub(super) fn create(&self) -> Result<M::Item, CreateError<M::Error>> {
-        // To text at once: printing the error is the user's code too.
-        let attempt =
-            || self.manager.create().map_err(|error| (one_line(&error.to_string()), error));
-        let (text, error) = match caught(attempt) {
-            Ok(Ok(item)) => {
-                say!(Debug, "pool \"{}\": created an item", self.name);
-                if let Some(trouble) = self.trouble.lock().as_mut() {
-                    trouble.over = true;
-                }
-                return Ok(item);
-            }
-            Ok(Err((text, error))) => (text, CreateError::Failed(error)),
-            Err(said) => {
-                self.log_panic("create", &said);
-                let error = CreateError::Panicked(said);
-                (one_line(&error.to_string()), error)
-            }
-        };
-        say!(Warn, "pool \"{}\": cannot create an item: {text}", self.name);
+    pub(super) fn note_trouble(&self, text: &str) {
         let trouble = Trouble { text: text.into(), at: self.clock().now(), over: false };
         *self.trouble.lock() = Some(trouble);
-        Err(error)
     }
 
-    pub(super) fn take_unclaimed_error(&self) -> Option<CreateError<M::Error>> {
-        self.unclaimed_error.lock().take()
+    pub(super) fn trouble_is_over(&self) {
+        if let Some(trouble) = self.trouble.lock().as_mut() {
+            trouble.over = true;
+        }
     }
 
     // ---- Telling ----
@@ -438,13 +312,6 @@ impl<M: Manage> Shared<M> {
 }
 
 /// The user's words may span lines; a log line and a picture may not.
-fn one_line(words: &str) -> String {
+pub(super) fn one_line(words: &str) -> String {
     words.lines().map(str::trim).collect::<Vec<_>>().join(" ")
-}
-
-fn do_once<S>(work: &Mutex<Option<impl FnOnce(&S)>>, shared: &S) {
-    let work = work.lock().take();
-    if let Some(work) = work {
-        work(shared);
-    }
 }

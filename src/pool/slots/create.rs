@@ -23,6 +23,16 @@ pub(super) enum Purpose {
     Nobody,
 }
 
+/// What there is for a thread that will not wait.
+pub(crate) enum Offer<T> {
+    /// An item, now leased to it.
+    Item(usize, T),
+    /// A slot to create one in.
+    Room(usize),
+    Nothing,
+    Closed,
+}
+
 impl<T, W: Clone> Slots<T, W> {
     // ---- For the queue ----
 
@@ -96,10 +106,20 @@ impl<T, W: Clone> Slots<T, W> {
 
     // ---- For oneself ----
 
-    /// A slot in which the calling thread creates an item for itself, if the cap leaves room and
-    /// nobody waits, who would come first. Ends with [`Self::adopt`] or
-    /// [`Self::own_create_failed`].
-    pub(crate) fn reserve_own(&mut self, now: Time) -> Option<usize> {
+    /// An idle item, or else a slot in which the calling thread creates one for itself, which ends
+    /// with [`Self::adopt`] or [`Self::own_create_failed`].
+    pub(crate) fn take_or_reserve(&mut self, now: Time, holder: Holder) -> Offer<T> {
+        if self.closed {
+            return Offer::Closed;
+        }
+        match self.take(now, holder) {
+            Some((index, item)) => Offer::Item(index, item),
+            None => self.reserve_own(now).map_or(Offer::Nothing, Offer::Room),
+        }
+    }
+
+    /// If the cap leaves room, and nobody waits, who would come first.
+    pub(super) fn reserve_own(&mut self, now: Time) -> Option<usize> {
         if self.has_waiters() {
             return None;
         }

@@ -37,6 +37,7 @@ use super::holder::{Holder, ThreadTag};
 use super::stats::{EvictReason, Stats};
 use crate::clock::Time;
 
+pub(crate) use create::Offer;
 pub(crate) use outbox::{Alert, Grant, Job, Outbox};
 pub(crate) use queue::{Joined, Look, Refused, Ticket};
 

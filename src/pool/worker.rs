@@ -1,0 +1,136 @@
+//! Workers: short-lived threads that create and check items, off the lock and off the caller's
+//! thread. One that hangs in user code holds up no caller past its deadline, and no other worker.
+
+use std::sync::Arc;
+use std::thread;
+
+use parking_lot::Mutex;
+
+use super::error::CreateError;
+use super::manage::Manage;
+use super::shared::{Books, Drops, Message, PoolOutbox, Shared, one_line};
+use super::slots::Job;
+use crate::caught::{caught, say};
+use crate::clock::Time;
+
+impl<M: Manage> Shared<M> {
+    /// Starts a thread that does `work`.
+    pub(super) fn start_worker(self: &Arc<Self>, work: impl FnOnce(&Arc<Self>) + Send + 'static) {
+        // In a cell, so that the work is still at hand if no thread can be had.
+        let work = Arc::new(Mutex::new(Some(work)));
+        let on_thread = {
+            let (shared, work) = (self.clone(), work.clone());
+            move || do_once(&work, &shared)
+        };
+        let spawned = thread::Builder::new().name("llm-pool-worker".into()).spawn(on_thread);
+        if let Err(error) = spawned {
+            // It must be done all the same, or slots and waiters are lost.
+            say!(Warn, "pool \"{}\": cannot start a worker thread: {error}", self.name());
+            do_once(&work, self);
+        }
+    }
+
+    pub(super) fn work(self: &Arc<Self>, first: Job<M::Item>) {
+        let mut next = Some(first);
+        while let Some(job) = next {
+            next = match job {
+                Job::Create(slot) => self.create_for_queue(slot),
+                Job::Check(slot, item) => self.check(slot, item),
+            };
+        }
+    }
+
+    fn create_for_queue(self: &Arc<Self>, slot: usize) -> Option<Job<M::Item>> {
+        match self.create() {
+            Ok(item) => self.work_step(|books, now| books.created(slot, item, now)),
+            Err(error) => self.tell_create_failed(slot, error),
+        }
+    }
+
+    fn tell_create_failed(
+        self: &Arc<Self>,
+        slot: usize,
+        error: CreateError<M::Error>,
+    ) -> Option<Job<M::Item>> {
+        // Held across the step: whoever sees that creation has settled finds its error here.
+        let mut unclaimed = self.unclaimed_error.lock();
+        let (waiter, outbox) = self.locked(|books, now| books.create_failed(slot, now));
+        let (claimed, replaced) = match waiter {
+            Some(wake) => (Some((wake, error)), None),
+            None => (None, unclaimed.replace(error)),
+        };
+        drop(unclaimed);
+        if let Err(said) = caught(|| drop(replaced)) {
+            self.log_panic("an error's drop", &said);
+        }
+        if let Some((wake, error)) = claimed {
+            self.send(&wake, Message::CreateFailed(error));
+        }
+        self.carry_out_but_one(outbox)
+    }
+
+    fn check(self: &Arc<Self>, slot: usize, mut item: M::Item) -> Option<Job<M::Item>> {
+        // To text at once: printing and dropping the error are the user's code too.
+        let probe =
+            || self.manager().check(&mut item).map_err(|error| one_line(&error.to_string()));
+        let passed = match caught(probe) {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                say!(Warn, "pool \"{}\": an item failed its check: {error}", self.name());
+                false
+            }
+            Err(said) => {
+                self.log_panic("check", &said);
+                false
+            }
+        };
+        self.work_step(|books, now| books.checked(slot, item, passed, now))
+    }
+
+    /// Enters what a worker did, and names the next job for it.
+    fn work_step(self: &Arc<Self>, step: impl FnOnce(&mut Books<M>, Time)) -> Option<Job<M::Item>> {
+        let ((), outbox) = self.locked(step);
+        self.carry_out_but_one(outbox)
+    }
+
+    /// Carries out what was asked for, but keeps one job for the calling worker.
+    fn carry_out_but_one(self: &Arc<Self>, mut outbox: PoolOutbox<M>) -> Option<Job<M::Item>> {
+        let next = outbox.jobs.pop();
+        self.carry_out(outbox, Drops::Here);
+        next
+    }
+
+    /// Runs the user's `create`, and logs how it went.
+    pub(super) fn create(&self) -> Result<M::Item, CreateError<M::Error>> {
+        // To text at once: printing the error is the user's code too.
+        let attempt =
+            || self.manager().create().map_err(|error| (one_line(&error.to_string()), error));
+        let (text, error) = match caught(attempt) {
+            Ok(Ok(item)) => {
+                say!(Debug, "pool \"{}\": created an item", self.name());
+                self.trouble_is_over();
+                return Ok(item);
+            }
+            Ok(Err((text, error))) => (text, CreateError::Failed(error)),
+            Err(said) => {
+                self.log_panic("create", &said);
+                let error = CreateError::Panicked(said);
+                (one_line(&error.to_string()), error)
+            }
+        };
+        say!(Warn, "pool \"{}\": cannot create an item: {text}", self.name());
+        self.note_trouble(&text);
+        Err(error)
+    }
+
+    pub(super) fn take_unclaimed_error(&self) -> Option<CreateError<M::Error>> {
+        self.unclaimed_error.lock().take()
+    }
+}
+
+fn do_once<S>(work: &Mutex<Option<impl FnOnce(&S)>>, shared: &S) {
+    let work = work.lock().take();
+    if let Some(work) = work {
+        work(shared);
+    }
+}
