@@ -267,3 +267,27 @@ fn a_hung_drop_holds_up_the_maintenance_of_no_other_pool() {
     eventually(|| other.stats().evicted == 1);
     gate.open();
 }
+
+/// Behaviour 18.
+#[test]
+fn a_drop_that_hangs_on_a_worker_holds_up_no_creation() {
+    let (script, time) = (Script::new(), ManualClock::new());
+    let (creating, dropping) = (Gate::new(), Gate::new());
+    let config = manual("drop on a worker", 4, &time).min_idle(1).max_creating(1);
+    let pool = start(config, &script);
+    script.on_create.set(creating.before(succeed()));
+    pool.reset();
+    creating.await_entered(1);
+    // Out of date before it is made: its worker drops it, and has the next one to create.
+    pool.reset();
+    script.on_drop.set(dropping.before(succeed()));
+    creating.open();
+    dropping.await_entered(1);
+    let getting = spawn({
+        let pool = pool.clone();
+        move || pool.get_timeout(LIMIT).map(drop)
+    });
+    eventually(|| getting.is_done());
+    assert!(getting.result().is_ok());
+    dropping.open();
+}

@@ -37,7 +37,8 @@ pub(super) type PoolOutbox<M> = Outbox<<M as Manage>::Item, Wake<M>>;
 pub(super) enum Drops {
     /// On the thread that made the step.
     Here,
-    /// On a worker: the thread asks for an item and has a deadline, or maintains other pools too.
+    /// On a worker of their own: the thread asks for an item and has a deadline, has a creation to
+    /// go on with, or maintains other pools too.
     Elsewhere,
 }
 

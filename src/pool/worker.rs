@@ -93,10 +93,11 @@ impl<M: Manage> Shared<M> {
         self.carry_out_but_one(outbox)
     }
 
-    /// Carries out what was asked for, but keeps one job for the calling worker.
+    /// Carries out what was asked for, but keeps one job for the calling worker, which no drop
+    /// shall hold up.
     fn carry_out_but_one(self: &Arc<Self>, mut outbox: PoolOutbox<M>) -> Option<Job<M::Item>> {
         let next = outbox.jobs.pop();
-        self.carry_out(outbox, Drops::Here);
+        self.carry_out(outbox, Drops::Elsewhere);
         next
     }
 

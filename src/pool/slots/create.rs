@@ -82,10 +82,13 @@ impl<T, W: Clone> Slots<T, W> {
     pub(crate) fn create_failed(&mut self, index: usize, now: Time) -> Option<W> {
         let purpose = self.note_create_failed(index);
         let mut waiter = None;
-        if purpose == Purpose::Queue && self.creating_for_queue < self.waiters.len() {
-            waiter = self.waiters.pop_front();
-        } else if purpose == Purpose::Queue && self.waiters.is_empty() {
-            self.refill = self.refill.saturating_sub(1);
+        if purpose == Purpose::Queue {
+            // Either way one is wanted less, so that failures do not go round for ever.
+            if self.creating_for_queue < self.waiters.len() {
+                waiter = self.waiters.pop_front();
+            } else {
+                self.refill = self.refill.saturating_sub(1);
+            }
         }
         self.settle(now);
         waiter.map(|waiter| waiter.wake)

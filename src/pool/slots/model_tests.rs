@@ -445,3 +445,17 @@ fn a_nudged_waiter_that_gives_up_passes_the_nudge_on() {
     driver.step(&Action::GiveUp(0));
     assert!(driver.slots.waiters[0].was_nudged());
 }
+
+#[test]
+fn a_failed_creation_is_not_begun_again_while_others_cover_those_who_wait() {
+    let mut driver = Driver::new(&config());
+    driver.slots.fill(driver.now);
+    driver.carry_out();
+    driver.step(&Action::Get);
+    // Two for refill and one for the waiter: each failure leaves one less, the last is told.
+    for left in [2, 1, 0] {
+        driver.step(&Action::CreateEnds { which: 0, well: false });
+        assert_eq!(driver.creating.len(), left);
+    }
+    assert!(driver.waiting.is_empty());
+}
