@@ -72,7 +72,8 @@ pub mod test_server;
 pub use clock::{Clock, ManualClock};
 pub use error::ConfigError;
 pub use pool::{
-    CreateError, EvictReason, GetError, Lease, Manage, Picture, Pool, PoolConfig, StartError, Stats,
+    CreateError, EvictReason, GetError, Lease, Manage, Picture, Pool, PoolConfig, RequestStats,
+    StartError, Stats,
 };
 pub use ureq;
 

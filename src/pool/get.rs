@@ -22,19 +22,28 @@ type Line = &'static Location<'static>;
 impl<M: Manage> Shared<M> {
     #[inline]
     pub(super) fn get(self: &Arc<Self>, timeout: Duration, line: Line) -> Got<M> {
-        match self.take_idle(line) {
+        match self.take_idle(line, Time::NEVER) {
             Some(lease) => Ok(lease),
-            None => self.wait(timeout, line),
+            None => self.wait(self.clock().now().after(timeout), line, Time::NEVER),
+        }
+    }
+
+    /// With one deadline for the wait and for the use of the item.
+    pub(super) fn get_within(self: &Arc<Self>, timeout: Duration, line: Line) -> Got<M> {
+        let deadline = self.clock().now().after(timeout);
+        match self.take_idle(line, deadline) {
+            Some(lease) => Ok(lease),
+            None => self.wait(deadline, line, deadline),
         }
     }
 
     // Always: outlined, it returns the lease through memory, which costs a seventh of a get.
     #[inline(always)]
-    fn take_idle(self: &Arc<Self>, line: Line) -> Option<Lease<M>> {
+    fn take_idle(self: &Arc<Self>, line: Line, use_until: Time) -> Option<Lease<M>> {
         let holder = self.holder(line);
         let taker = holder.thread();
         let (slot, item) = self.with(Drops::Elsewhere, |books, now| books.take(now, holder))?;
-        Some(Lease::new(self.clone(), slot, item, taker, Duration::ZERO))
+        Some(Lease::new(self.clone(), slot, item, taker, Duration::ZERO, use_until))
     }
 
     #[inline]
@@ -44,7 +53,7 @@ impl<M: Manage> Shared<M> {
 
     /// Takes an idle item or creates one here and now; never waits for anybody.
     pub(super) fn try_get(self: &Arc<Self>, line: Line) -> Got<M> {
-        if let Some(lease) = self.take_idle(line) {
+        if let Some(lease) = self.take_idle(line, Time::NEVER) {
             return Ok(lease);
         }
         let holder = self.holder(line);
@@ -53,7 +62,8 @@ impl<M: Manage> Shared<M> {
             self.with_exact_time(Drops::Elsewhere, |books, now| books.take_or_reserve(now, holder));
         let slot = match offer {
             Offer::Item(slot, item) => {
-                return Ok(Lease::new(self.clone(), slot, item, taker, Duration::ZERO));
+                let waited = Duration::ZERO;
+                return Ok(Lease::new(self.clone(), slot, item, taker, waited, Time::NEVER));
             }
             Offer::Room(slot) => slot,
             Offer::Nothing => {
@@ -71,7 +81,7 @@ impl<M: Manage> Shared<M> {
             self.with_exact_time(Drops::Here, |books, now| books.adopt(slot, item, now, holder));
         let waited = self.clock().now().since(began);
         match adopted {
-            Ok(item) => Ok(Lease::new(self.clone(), slot, item, taker, waited)),
+            Ok(item) => Ok(Lease::new(self.clone(), slot, item, taker, waited, Time::NEVER)),
             Err(EvictReason::Closed) => Err(GetError::Closed),
             Err(_) => Err(GetError::Exhausted { picture: self.picture(Refusal::Exhausted) }),
         }
@@ -79,7 +89,7 @@ impl<M: Manage> Shared<M> {
 
     /// Waits in line until an item is handed over, the deadline passes or the pool closes.
     #[cold]
-    fn wait(self: &Arc<Self>, timeout: Duration, line: Line) -> Got<M> {
+    fn wait(self: &Arc<Self>, deadline: Time, line: Line, use_until: Time) -> Got<M> {
         self.warn_if_waiting_for_itself(line);
         // Room for a `Look` and for the last word; see `Shared::send`.
         let (wake, messages) = bounded(2);
@@ -91,7 +101,8 @@ impl<M: Manage> Shared<M> {
             Ok(Joined::Waits(ticket)) => ticket,
             Ok(Joined::Item(slot, item)) => {
                 let taker = ThreadTag::current();
-                return Ok(Lease::new(self.clone(), slot, item, taker, Duration::ZERO));
+                let waited = Duration::ZERO;
+                return Ok(Lease::new(self.clone(), slot, item, taker, waited, use_until));
             }
             Err(Refused::Closed) => return Err(GetError::Closed),
             Err(Refused::QueueFull) => {
@@ -100,7 +111,7 @@ impl<M: Manage> Shared<M> {
                 return Err(GetError::QueueFull { picture });
             }
         };
-        let wait = Wait { shared: self, ticket, messages, began, deadline: began.after(timeout) };
+        let wait = Wait { shared: self, ticket, messages, began, deadline, use_until };
         let lease = wait.run()?;
         self.warn_if_slow(Lease::waited(&lease), line);
         Ok(lease)
@@ -133,6 +144,7 @@ struct Wait<'a, M: Manage> {
     messages: Receiver<Message<M>>,
     began: Time,
     deadline: Time,
+    use_until: Time,
 }
 
 impl<M: Manage> Wait<'_, M> {
@@ -191,7 +203,7 @@ impl<M: Manage> Wait<'_, M> {
 
     fn lease(&self, slot: usize, item: M::Item) -> Lease<M> {
         let waited = self.shared.clock().now().since(self.began);
-        Lease::new(self.shared.clone(), slot, item, ThreadTag::current(), waited)
+        Lease::new(self.shared.clone(), slot, item, ThreadTag::current(), waited, self.use_until)
     }
 
     fn timed_out(&self, place: usize) -> GetError<M::Error> {

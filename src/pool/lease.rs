@@ -11,6 +11,7 @@ use super::manage::Manage;
 use super::shared::{Drops, Shared};
 use super::stats::EvictReason;
 use crate::caught::caught;
+use crate::clock::Time;
 
 /// An item on loan from a [`Pool`](crate::Pool). Dropping it puts the item back.
 ///
@@ -28,6 +29,8 @@ pub struct Lease<M: Manage> {
     slot: usize,
     taker: ThreadTag,
     waited: Duration,
+    /// When the caller's deadline for the use of the item comes.
+    deadline: Time,
     shared: Arc<Shared<M>>,
 }
 
@@ -39,9 +42,21 @@ impl<M: Manage> Lease<M> {
         item: M::Item,
         taker: ThreadTag,
         waited: Duration,
+        deadline: Time,
     ) -> Self {
         ThreadTag::note_taken();
-        Self { item: Some(item), slot, taker, waited, shared }
+        let mut lease = Self { item: Some(item), slot, taker, waited, deadline, shared };
+        lease.lend();
+        lease
+    }
+
+    #[inline]
+    fn lend(&mut self) {
+        let remaining = Self::remaining(self);
+        let Some(item) = &mut self.item else { return };
+        if let Err(said) = caught(|| self.shared.manager().lend(item, remaining)) {
+            self.shared.log_panic("lend", &said);
+        }
     }
 
     /// Tells the pool that the item is bad: it is dropped, and its slot serves the next waiter.
@@ -61,6 +76,15 @@ impl<M: Manage> Lease<M> {
     #[must_use]
     pub fn waited(lease: &Self) -> Duration {
         lease.waited
+    }
+
+    /// What is left of the time given to [`get_within`](crate::Pool::get_within), zero once it is
+    /// over; `None` if the lease was taken without such a deadline. The agents of
+    /// [`agent`](crate::agent) keep to it by themselves.
+    #[must_use]
+    #[inline]
+    pub fn remaining(lease: &Self) -> Option<Duration> {
+        (lease.deadline != Time::NEVER).then(|| lease.deadline.since(lease.shared.clock().now()))
     }
 
     fn end(&mut self, reason: EvictReason) {

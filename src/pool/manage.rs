@@ -1,5 +1,9 @@
 //! What the user of a pool provides: how to make an item and how to judge it.
 
+use std::time::Duration;
+
+use super::stats::RequestStats;
+
 /// Makes the items of a pool and judges whether they still serve.
 ///
 /// Every method, and an item's drop, may block or panic: the pool never runs one while it holds
@@ -39,6 +43,19 @@ pub trait Manage: Send + Sync + 'static {
     fn check(&self, item: &mut Self::Item) -> Result<(), Self::Error> {
         let _ = item;
         Ok(())
+    }
+
+    /// Told when an item is leased, on the caller's thread: `remaining` is what is left of the
+    /// caller's deadline if it covers the use of the item too
+    /// ([`get_within`](crate::Pool::get_within)), else `None`. Must not block; a panic is logged.
+    #[inline]
+    fn lend(&self, item: &mut Self::Item, remaining: Option<Duration>) {
+        let _ = (item, remaining);
+    }
+
+    /// What the requests made with the items came to, for statistics. Must not block.
+    fn requests(&self) -> RequestStats {
+        RequestStats::default()
     }
 
     /// An instant test when an item is put back; true discards it. Runs on the thread that

@@ -50,7 +50,7 @@ pub use config::PoolConfig;
 pub use error::{CreateError, GetError, Picture, StartError};
 pub use lease::Lease;
 pub use manage::Manage;
-pub use stats::{EvictReason, Stats};
+pub use stats::{EvictReason, RequestStats, Stats};
 
 use crate::caught::say;
 use crate::error::{ConfigError, Problems};
@@ -150,6 +150,19 @@ impl<M: Manage> Pool<M> {
     #[track_caller]
     pub fn get_timeout(&self, timeout: Duration) -> Result<Lease<M>, GetError<M::Error>> {
         self.shared.get(timeout, Location::caller())
+    }
+
+    /// Takes an item for a job that must be done, waiting included, within `timeout`: waits as
+    /// [`get_timeout`](Self::get_timeout) does, and the lease knows what
+    /// [remains](Lease::remaining) for its use. An agent of [`agent`](crate::agent) keeps to that
+    /// by itself, so that 120 s means 120 s, queue included.
+    ///
+    /// # Errors
+    /// Every variant of [`GetError`] but `Exhausted`.
+    #[inline]
+    #[track_caller]
+    pub fn get_within(&self, timeout: Duration) -> Result<Lease<M>, GetError<M::Error>> {
+        self.shared.get_within(timeout, Location::caller())
     }
 
     /// Takes an idle item, or creates one if the pool is below its cap and nobody waits; waits

@@ -83,6 +83,35 @@ impl fmt::Display for Stats {
     }
 }
 
+/// What the requests made with the items of a pool came to, as far as its
+/// [`Manage`](crate::Manage) counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestStats {
+    /// Requests that ended, well or not.
+    pub requests: u64,
+    /// Those that failed.
+    pub failures: u64,
+    /// All time spent waiting for answers, over all of `requests`.
+    pub response_time: Duration,
+}
+
+impl RequestStats {
+    /// The share that succeeded, 0 to 1; `None` before the first request.
+    #[must_use]
+    pub fn success_rate(&self) -> Option<f64> {
+        let good = self.requests.saturating_sub(self.failures);
+        (self.requests > 0).then(|| good as f64 / self.requests as f64)
+    }
+
+    /// The mean time to an answer; `None` before the first request.
+    #[must_use]
+    pub fn mean_response_time(&self) -> Option<Duration> {
+        (self.requests > 0).then(|| {
+            Duration::from_secs_f64(self.response_time.as_secs_f64() / self.requests as f64)
+        })
+    }
+}
+
 /// Why the pool dropped an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
