@@ -26,6 +26,7 @@
 //!   the order they came, nothing lost when user code fails or panics. See [`pool`].
 //! - [`agent`] makes `ureq` agents that share TLS tickets and DNS answers, and ties a streamed
 //!   answer to its lease.
+//! - [`keyed`] has the keys of pools of which there is one a host or one a model.
 //! - [`sizing`] says how big a pool should be, from how many tasks call or from what was measured.
 //! - `test_server`, with the feature of that name, is a stand-in for an LLM server.
 //!
@@ -37,6 +38,7 @@
 //! error, clock, caught, setters      nothing below them
 //! pool                            -> these         generic: Manage, Slots, Pool, Lease, workers
 //! agent                           -> pool          ureq agents: TLS, DNS, time-outs, bodies
+//! keyed                           -> nothing       keys: origins, models, adapters
 //! sizing                          -> pool's Stats  pure arithmetic
 //! test_server                     -> nothing       a stand-in for an LLM server
 //! ```
@@ -63,6 +65,7 @@ pub mod agent;
 mod caught;
 mod clock;
 mod error;
+pub mod keyed;
 pub mod pool;
 mod setters;
 pub mod sizing;
