@@ -14,7 +14,7 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// Where a pool takes its time from: the system's monotonic clock, or one that a test moves.
 ///
@@ -102,6 +102,17 @@ impl Clock {
             Source::System => remaining,
             Source::Manual(_) => Duration::from_millis(1),
         }
+    }
+
+    /// Waits for `signal`, at most about as long as `remaining` is left by this clock.
+    pub(crate) fn wait<T>(
+        &self,
+        signal: &Condvar,
+        guard: &mut MutexGuard<'_, T>,
+        remaining: Duration,
+    ) {
+        // parking_lot panics on deadlines beyond the reach of Instant; an hour at a time.
+        signal.wait_for(guard, self.nap(remaining).min(Duration::from_secs(3600)));
     }
 
     /// Whether this is the system's clock, by which background threads can sleep.

@@ -65,6 +65,7 @@ pub mod agent;
 mod caught;
 mod clock;
 mod error;
+mod key_error;
 pub mod keyed;
 pub mod pool;
 mod setters;

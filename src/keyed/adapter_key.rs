@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::error::{KeyError, OneLine, Reasons};
 use super::prehashed::Prehashed;
+use crate::key_error::{KeyError, OneLine, Reasons};
 
 /// The key of an adapter: a model and its provider.
 ///

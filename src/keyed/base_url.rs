@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::by_text::by_text;
-use super::error::KeyError;
 use super::origin::{Origin, join};
+use crate::key_error::KeyError;
 
 /// The URL that those of an API's calls begin with, such as `https://api.example.com/v1`.
 ///

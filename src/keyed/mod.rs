@@ -1,19 +1,48 @@
-//! Keys for pools of which there is one a key: an [`Origin`] for one a host, a [`ModelKey`] for one
-//! a model and its parameters, and an [`AdapterKey`] for one a model and its provider.
+//! One pool per key, made when the key is first asked for, under limits shared by all.
 //!
-//! All are made to be looked up: a clone copies a pointer, and hashing one takes a few nanoseconds.
+//! ```text
+//!   KeyedPool ── directory ──▶ key ─▶ Pool ─▶ items
+//!       │            │         key ─▶ Pool ─▶ items     each with its own max_size and queue
+//!       │            └ least recently used first, at most max_pools
+//!       └─────── limits: max_total, max_per_host, max_open
+//! ```
+//!
+//! A `get` waits in the queue of its key's pool, for the narrowest first: an item of the key, then
+//! room in `max_per_host`, then in `max_total`. While it waits it holds nothing. Freed capacity
+//! goes to the longest waiter that can use it, of whatever key; where a shared limit is what
+//! everybody waits for, those that have their fair share of it stand behind those that have not.
+//!
+//! Keys: an [`Origin`] for one a host, a [`ModelKey`] for one a model and its parameters, an
+//! [`AdapterKey`] for one a model and its provider, or whatever implements [`Key`].
 //! What cannot work is told by a [`KeyError`], which names the key.
+//!
+//! Two locks, neither of which is held while anything blocks or any user's code runs: one for the
+//! directory, one for the limits. A pool's own lock may be held when the limits' is taken.
 
 mod adapter_key;
+mod advice;
 mod base_url;
 mod by_text;
-mod error;
+mod config;
+mod directory;
+mod inner;
+mod key;
+mod limits;
 mod model_key;
 mod origin;
+mod pool;
 mod prehashed;
+mod setup;
+mod stats;
 
+pub use crate::key_error::KeyError;
 pub use adapter_key::AdapterKey;
+pub use advice::{Advice, LimitOf};
 pub use base_url::BaseUrl;
-pub use error::KeyError;
+pub use config::KeyedConfig;
+pub use key::Key;
 pub use model_key::ModelKey;
 pub use origin::Origin;
+pub use pool::KeyedPool;
+pub use setup::Setup;
+pub use stats::{HostStats, KeyStats, KeyedStats};

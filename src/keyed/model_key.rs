@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::error::{KeyError, OneLine, Reasons, cut};
 use super::prehashed::Prehashed;
+use crate::key_error::{KeyError, OneLine, Reasons, cut};
 
 /// The key of a pool for one model with one set of parameters.
 ///

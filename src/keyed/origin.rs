@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ureq::http::Uri;
 
 use super::by_text::by_text;
-use super::error::{KeyError, cut};
+use crate::key_error::{KeyError, cut};
 
 /// The longest name that DNS can say, and the longest label in one.
 const LONGEST_HOST: usize = 253;

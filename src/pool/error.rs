@@ -5,8 +5,10 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::permits::SharedLimit;
 use super::stats::Stats;
 use crate::error::ConfigError;
+use crate::key_error::KeyError;
 
 /// Why [`get`](crate::Pool::get), [`get_timeout`](crate::Pool::get_timeout) or
 /// [`try_get`](crate::Pool::try_get) gave no lease.
@@ -47,6 +49,30 @@ pub enum GetError<E> {
     CreatePanicked {
         /// What the panic said.
         message: String,
+    },
+    /// A keyed pool cannot use the key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A keyed pool has as many keys as it may, each with leases out or threads waiting.
+    #[error(
+        "no room for key \"{key}\": max_pools ({max_pools}) keys are all in use; raise max_pools, \
+         or put leases back"
+    )]
+    #[non_exhaustive]
+    TooManyKeys {
+        /// The key that was asked for.
+        key: String,
+        /// The setting.
+        max_pools: usize,
+    },
+    /// Another thread makes the pool of this key, and did not end before the deadline.
+    #[error("the pool of key \"{key}\" is still being made after {waited:.1?}: its set-up is slow")]
+    #[non_exhaustive]
+    KeyNotReady {
+        /// The key that was asked for.
+        key: String,
+        /// How long the caller waited.
+        waited: Duration,
     },
     /// The pool was closed, before or during the wait.
     #[error("the pool is closed")]
@@ -116,6 +142,9 @@ pub struct Picture {
     pub held_by_caller: usize,
     /// At a time-out: how long the oldest lease has been out, and the line that took it.
     pub oldest_lease: Option<(Duration, &'static Location<'static>)>,
+    /// The limit shared with other pools that kept the caller from being served; `None` if it was
+    /// the pool's own.
+    pub shared_limit: Option<SharedLimit>,
     /// What the last creation that failed said, and how long ago.
     pub last_create_error: Option<(Arc<str>, Duration)>,
     /// No creation has succeeded since.
@@ -166,6 +195,9 @@ impl fmt::Display for Picture {
         if let Some(place) = self.place() {
             write!(f, ", place in the queue {place}")?;
         }
+        if let Some(limit) = &self.shared_limit {
+            write!(f, ", held by {limit}")?;
+        }
         if let Some((age, line)) = self.oldest_lease {
             write!(f, ", oldest lease out for {age:.1?}, taken at {line}")?;
         }
@@ -182,6 +214,16 @@ struct Advice<'a>(&'a Picture);
 impl fmt::Display for Advice<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Picture { stats, held_by_caller: held, .. } = self.0;
+        if let Some(limit) = &self.0.shared_limit {
+            let setting = limit.setting();
+            return match self.0.refusal {
+                Refusal::Exhausted => write!(f, "raise {setting}, or wait with get"),
+                Refusal::QueueFull { .. } => write!(f, "raise max_waiting or {setting}"),
+                Refusal::Timeout { .. } => {
+                    write!(f, "raise {setting} or wait_timeout, or hold leases for less time")
+                }
+            };
+        }
         match self.0.refusal {
             Refusal::QueueFull { max_waiting } => {
                 return write!(f, "raise max_waiting ({max_waiting}) or max_size");

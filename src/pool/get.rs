@@ -11,7 +11,7 @@ use super::holder::{Holder, ThreadTag};
 use super::lease::Lease;
 use super::manage::Manage;
 use super::shared::{Drops, Message, Shared};
-use super::slots::{Grant, Joined, Look, Offer, Refused, Ticket};
+use super::slots::{GaveUp, Grant, Joined, Look, Offer, Refused, Ticket};
 use super::stats::EvictReason;
 use crate::caught::say;
 use crate::clock::Time;
@@ -67,7 +67,9 @@ impl<M: Manage> Shared<M> {
             }
             Offer::Room(slot) => slot,
             Offer::Nothing => {
-                return Err(GetError::Exhausted { picture: self.picture(Refusal::Exhausted) });
+                return Err(GetError::Exhausted {
+                    picture: self.picture(Refusal::Exhausted, None),
+                });
             }
             Offer::Closed => return Err(GetError::Closed),
         };
@@ -83,7 +85,7 @@ impl<M: Manage> Shared<M> {
         match adopted {
             Ok(item) => Ok(Lease::new(self.clone(), slot, item, taker, waited, Time::NEVER)),
             Err(EvictReason::Closed) => Err(GetError::Closed),
-            Err(_) => Err(GetError::Exhausted { picture: self.picture(Refusal::Exhausted) }),
+            Err(_) => Err(GetError::Exhausted { picture: self.picture(Refusal::Exhausted, None) }),
         }
     }
 
@@ -107,7 +109,7 @@ impl<M: Manage> Shared<M> {
             Err(Refused::Closed) => return Err(GetError::Closed),
             Err(Refused::QueueFull) => {
                 let max_waiting = self.config.max_waiting.unwrap_or(usize::MAX);
-                let picture = self.picture(Refusal::QueueFull { max_waiting });
+                let picture = self.picture(Refusal::QueueFull { max_waiting }, None);
                 return Err(GetError::QueueFull { picture });
             }
         };
@@ -122,7 +124,7 @@ impl<M: Manage> Shared<M> {
         if ThreadTag::may_hold() {
             let caller = ThreadTag::current();
             if self.with(Drops::Here, |books, now| books.may_warn_of_itself(caller, now)) {
-                let picture = self.picture(Refusal::Timeout { place: None });
+                let picture = self.picture(Refusal::Timeout { place: None }, None);
                 say!(Warn, "the wait that begins at {line} may be for its own thread: {picture}");
             }
         }
@@ -155,7 +157,7 @@ impl<M: Manage> Wait<'_, M> {
                 Some(message) => message,
                 None if look_at < self.deadline => Message::Grant(Grant::Look),
                 None => match self.give_up() {
-                    Some(place) => return Err(self.timed_out(place)),
+                    Some(gave_up) => return Err(self.timed_out(gave_up)),
                     // Granted meanwhile: take it, so that nothing is lost between two threads.
                     None => match self.messages.recv() {
                         Ok(message) => message,
@@ -180,7 +182,7 @@ impl<M: Manage> Wait<'_, M> {
         self.shared.with_exact_time(Drops::Elsewhere, |books, now| books.look(self.ticket, now))
     }
 
-    fn give_up(&self) -> Option<usize> {
+    fn give_up(&self) -> Option<GaveUp> {
         self.shared.with_exact_time(Drops::Elsewhere, |books, now| books.give_up(self.ticket, now))
     }
 
@@ -206,11 +208,11 @@ impl<M: Manage> Wait<'_, M> {
         Lease::new(self.shared.clone(), slot, item, ThreadTag::current(), waited, self.use_until)
     }
 
-    fn timed_out(&self, place: usize) -> GetError<M::Error> {
+    fn timed_out(&self, GaveUp { place, limit }: GaveUp) -> GetError<M::Error> {
         let waited = self.shared.clock().now().since(self.began);
         let error = GetError::Timeout {
             waited,
-            picture: self.shared.picture(Refusal::Timeout { place: Some(place) }),
+            picture: self.shared.picture(Refusal::Timeout { place: Some(place) }, limit),
         };
         say!(Warn, "{error}");
         error

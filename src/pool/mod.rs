@@ -36,6 +36,7 @@ mod holder;
 mod lease;
 mod maintenance;
 mod manage;
+pub(crate) mod permits;
 mod shared;
 mod slots;
 mod stats;
@@ -50,12 +51,14 @@ pub use config::PoolConfig;
 pub use error::{CreateError, GetError, Picture, StartError};
 pub use lease::Lease;
 pub use manage::Manage;
+pub use permits::SharedLimit;
 pub use stats::{EvictReason, RequestStats, Stats};
 
-use crate::caught::say;
+use crate::caught::{caught, say};
 use crate::error::{ConfigError, Problems};
 use maintenance::Upkeep;
-use shared::{Drops, Shared};
+use permits::{Permits, Permitted};
+use shared::{Books, Drops, Shared};
 
 /// A fair, blocking pool of the items that a [`Manage`] makes. Cloning gives another handle to
 /// the same pool; dropping the last handle closes it, and leases still out end as they come home.
@@ -94,16 +97,43 @@ impl<M: Manage> Pool<M> {
     /// [`StartError::Config`] names all settings that cannot work; nothing is created then.
     /// [`StartError::NotReady`] only with `fail_fast`.
     pub fn new(config: PoolConfig, manager: M) -> Result<Self, StartError<M::Error>> {
-        config.check()?;
-        let shared = Arc::new(Shared::new(config, manager));
-        let pool = Self { shared: shared.clone(), _last: Arc::new(CloseOnDrop(shared.clone())) };
+        let pool = Self::build(config, manager, None)?;
         pool.create_first_items()?;
+        pool.start_maintenance();
+        Ok(pool)
+    }
+
+    /// The same under limits shared with other pools, and without waiting for the first items.
+    pub(crate) fn start(
+        config: PoolConfig,
+        manager: M,
+        permits: Arc<dyn Permits>,
+    ) -> Result<Self, ConfigError> {
+        let pool = Self::build(config, manager, Some(permits.clone()))?;
+        let shared = &pool.shared;
+        permits.bind(Arc::downgrade(shared) as Weak<dyn Permitted>);
+        shared.with_exact_time(Drops::Here, |books, now| books.fill(now));
+        pool.start_maintenance();
+        Ok(pool)
+    }
+
+    fn build(
+        config: PoolConfig,
+        manager: M,
+        permits: Option<Arc<dyn Permits>>,
+    ) -> Result<Self, ConfigError> {
+        config.check()?;
+        let shared = Arc::new(Shared::new(config, manager, permits));
+        Ok(Self { shared: shared.clone(), _last: Arc::new(CloseOnDrop(shared)) })
+    }
+
+    fn start_maintenance(&self) {
+        let shared = &self.shared;
         if shared.clock().is_system() {
-            let weak: Weak<Shared<M>> = Arc::downgrade(&shared);
+            let weak: Weak<Shared<M>> = Arc::downgrade(shared);
             maintenance::enrol(weak, shared.pass_interval());
         }
         say!(Debug, "pool \"{}\": started: {}", shared.name(), shared.stats());
-        Ok(pool)
     }
 
     fn create_first_items(&self) -> Result<(), StartError<M::Error>> {
@@ -181,6 +211,13 @@ impl<M: Manage> Pool<M> {
         self.shared.stats()
     }
 
+    /// What the requests made with the items came to, as far as the manager counts them; zero if
+    /// counting panics.
+    #[must_use]
+    pub fn requests(&self) -> RequestStats {
+        caught(|| self.manager().requests()).unwrap_or_default()
+    }
+
     /// What makes and judges the items.
     #[must_use]
     pub fn manager(&self) -> &M {
@@ -227,6 +264,11 @@ impl<M: Manage> Pool<M> {
         self.shared.close();
     }
 
+    /// Closes the pool if nobody uses it or waits for it. Says whether it did, or was closed before.
+    pub(crate) fn close_if_unused(&self) -> bool {
+        self.shared.close_if(|books| books.is_unused())
+    }
+
     /// Closes the pool and waits, up to `timeout`, until every lease has come home. Says whether
     /// they did. Waits for leases only: a creation or a check under way ends by itself, and its
     /// item with it.
@@ -270,10 +312,21 @@ impl<M: Manage> Drop for CloseOnDrop<M> {
 
 impl<M: Manage> Shared<M> {
     fn close(self: &Arc<Self>) {
-        if self.with_exact_time(Drops::Here, |books, _| books.close()) {
+        self.close_if(|_| true);
+    }
+
+    /// Says whether the pool is closed now.
+    fn close_if(self: &Arc<Self>, may: impl FnOnce(&Books<M>) -> bool) -> bool {
+        let step = |books: &mut Books<M>, _| {
+            let first = !books.is_closed() && may(books) && books.close();
+            (first, books.is_closed())
+        };
+        let (first, is_closed) = self.with_exact_time(Drops::Here, step);
+        if first {
             maintenance::withdraw(&(Arc::downgrade(self) as Weak<dyn Upkeep>));
             say!(Debug, "pool \"{}\": closed: {}", self.name(), self.stats());
         }
+        is_closed
     }
 
     fn pass_interval(&self) -> Duration {

@@ -3,12 +3,12 @@
 //! The lock guards the [`Slots`] and nothing else. It is taken in [`Shared::lock`],
 //! held for plain bookkeeping only, and released before anything that the
 //! bookkeeping asked for is carried out: no user code, no log line, no wake-up and no thread start
-//! runs under it. No other lock is taken while it is held; two small ones beside it keep the last
-//! creation errors.
+//! runs under it. One other lock is taken while it is held: that of limits shared with other pools
+//! ([`Permits`]), under which nothing is locked. Two small ones beside it keep the last creation
+//! errors.
 
 use std::hint;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -17,6 +17,7 @@ use super::config::PoolConfig;
 use super::error::{CreateError, Picture, Refusal};
 use super::holder::ThreadTag;
 use super::manage::Manage;
+use super::permits::{self, Granted, Permits, Permitted, SharedLimit};
 use super::slots::{Alert, Grant, Outbox, Slots};
 use super::stats::{EvictReason, Stats};
 use crate::caught::{caught, say};
@@ -47,6 +48,7 @@ pub(crate) struct Shared<M: Manage> {
     /// Signalled when the last lease of a closed pool came home, and when creation has settled.
     changed: Condvar,
     manager: M,
+    permits: Option<Arc<dyn Permits>>,
     name: Arc<str>,
     pub(super) config: PoolConfig,
     trouble: Mutex<Option<Trouble>>,
@@ -64,11 +66,12 @@ struct Trouble {
 }
 
 impl<M: Manage> Shared<M> {
-    pub(super) fn new(config: PoolConfig, manager: M) -> Self {
+    pub(super) fn new(config: PoolConfig, manager: M, permits: Option<Arc<dyn Permits>>) -> Self {
         Self {
-            books: Mutex::new(Slots::new(&config)),
+            books: Mutex::new(Slots::new(&config, permits.clone())),
             changed: Condvar::new(),
             manager,
+            permits,
             name: config.name.as_str().into(),
             config,
             trouble: Mutex::new(None),
@@ -196,18 +199,20 @@ impl<M: Manage> Shared<M> {
             if remaining.is_zero() {
                 return false;
             }
-            // parking_lot panics on deadlines beyond the reach of Instant; an hour at a time.
-            let nap = self.clock().nap(remaining).min(Duration::from_secs(3600));
-            self.changed.wait_for(&mut books, nap);
+            self.clock().wait(&self.changed, &mut books, remaining);
         }
     }
 
     // ---- After the lock ----
 
     pub(super) fn carry_out(self: &Arc<Self>, outbox: PoolOutbox<M>, drops: Drops) {
-        let Outbox { grants, jobs, trash, alerts } = outbox;
+        let Outbox { grants, shared, reclaim, jobs, trash, alerts } = outbox;
         for (wake, grant) in grants {
             self.send(&wake, Message::Grant(grant));
+        }
+        permits::tell(shared);
+        if let (true, Some(permits)) = (reclaim, &self.permits) {
+            permits.reclaim();
         }
         for job in jobs {
             self.start_worker(|shared| shared.work(job));
@@ -285,10 +290,11 @@ impl<M: Manage> Shared<M> {
         say!(Error, "pool \"{}\": {who} panicked: {}", self.name, one_line(said));
     }
 
-    /// The pool as the calling thread finds it that it refuses.
-    pub(super) fn picture(&self, refusal: Refusal) -> Box<Picture> {
+    /// The pool as the calling thread finds it that it refuses, kept by `limit` if it waited for
+    /// one.
+    pub(super) fn picture(&self, refusal: Refusal, limit: Option<SharedLimit>) -> Box<Picture> {
         let now = self.clock().now();
-        let (stats, held_by_caller, oldest_lease) = {
+        let (stats, held_by_caller, oldest_lease, shared_limit) = {
             let books = self.lock();
             // Counting looks at every slot; nearly always the thread itself knows better.
             let may_hold = ThreadTag::may_hold();
@@ -297,7 +303,8 @@ impl<M: Manage> Shared<M> {
             let waited = matches!(refusal, Refusal::Timeout { .. });
             let oldest = if waited { books.oldest_lease(now) } else { None };
             let oldest = oldest.map(|(age, holder)| (age, holder.place()));
-            (books.stats(), held, oldest)
+            let limit = limit.or_else(|| if waited { None } else { books.shared_limit_in_force() });
+            (books.stats(), held, oldest, limit)
         };
         let trouble = self.trouble.lock().clone();
         Box::new(Picture {
@@ -305,10 +312,21 @@ impl<M: Manage> Shared<M> {
             stats,
             held_by_caller,
             oldest_lease,
+            shared_limit,
             refusal,
             creation_fails: trouble.as_ref().is_some_and(|trouble| !trouble.over),
             last_create_error: trouble.map(|trouble| (trouble.text, now.since(trouble.at))),
         })
+    }
+}
+
+impl<M: Manage> Permitted for Shared<M> {
+    fn granted(self: Arc<Self>, what: Granted) {
+        self.with_exact_time(Drops::Elsewhere, |books, now| books.granted(what, now));
+    }
+
+    fn give_up_idle(self: Arc<Self>) -> bool {
+        self.with_exact_time(Drops::Elsewhere, |books, _| books.give_up_idle())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a pool holds now and what it has done so far.
 
 use std::fmt;
+use std::ops::AddAssign;
 use std::time::Duration;
 
 /// A pool's counts, all read at one moment under its lock.
@@ -14,6 +15,8 @@ use std::time::Duration;
 pub struct Stats {
     /// The cap in force.
     pub max_size: usize,
+    /// Items kept idle where that cap leaves room.
+    pub min_idle: usize,
     /// Items ready to be taken.
     pub idle: usize,
     /// Items held by leases, or on their way to a waiter.
@@ -37,6 +40,10 @@ pub struct Stats {
     pub waits: u64,
     /// Waits that ended at their deadline.
     pub timeouts: u64,
+    /// Of these, the ones that waited for room in `max_per_host` of a keyed pool.
+    pub timeouts_at_host: u64,
+    /// And the ones that waited for room in its `max_total`.
+    pub timeouts_at_total: u64,
     /// Callers turned away because `max_waiting` threads were waiting.
     pub queue_full: u64,
     /// Leases whose item came back to stay.
@@ -53,6 +60,8 @@ pub struct Stats {
     pub longest_wait: Duration,
     /// All time that ended leases were held, to about 10 ms each.
     pub hold_time: Duration,
+    /// The most leases in use and threads waiting together, of whenever somebody had to wait.
+    pub peak_demand: usize,
 
     pub(super) evicted_by: [u64; EvictReason::ALL.len()],
 }
@@ -62,6 +71,67 @@ impl Stats {
     #[must_use]
     pub fn evicted_for(&self, reason: EvictReason) -> u64 {
         self.evicted_by[reason as usize]
+    }
+}
+
+/// Of several pools together: sums, and the longest of the longest waits.
+impl AddAssign<&Self> for Stats {
+    fn add_assign(&mut self, other: &Self) {
+        // By name, so that a new count cannot be forgotten.
+        let Self {
+            max_size,
+            min_idle,
+            idle,
+            in_use,
+            creating,
+            checking,
+            unhealthy,
+            waiting,
+            created,
+            create_failures,
+            gets,
+            waits,
+            timeouts,
+            timeouts_at_host,
+            timeouts_at_total,
+            queue_full,
+            put_back,
+            detached,
+            evicted,
+            check_failures,
+            wait_time,
+            longest_wait,
+            hold_time,
+            peak_demand,
+            evicted_by,
+        } = other;
+        self.max_size = self.max_size.saturating_add(*max_size);
+        self.min_idle = self.min_idle.saturating_add(*min_idle);
+        self.idle += idle;
+        self.in_use += in_use;
+        self.creating += creating;
+        self.checking += checking;
+        self.unhealthy += unhealthy;
+        self.waiting += waiting;
+        self.created += created;
+        self.create_failures += create_failures;
+        self.gets += gets;
+        self.waits += waits;
+        self.timeouts += timeouts;
+        self.timeouts_at_host += timeouts_at_host;
+        self.timeouts_at_total += timeouts_at_total;
+        self.queue_full += queue_full;
+        self.put_back += put_back;
+        self.detached += detached;
+        self.evicted += evicted;
+        self.check_failures += check_failures;
+        self.wait_time = self.wait_time.saturating_add(*wait_time);
+        self.longest_wait = self.longest_wait.max(*longest_wait);
+        self.hold_time = self.hold_time.saturating_add(*hold_time);
+        self.peak_demand += peak_demand;
+        for (sum, count) in self.evicted_by.iter_mut().zip(evicted_by) {
+            *sum += count;
+        }
     }
 }
 
@@ -134,13 +204,15 @@ pub enum EvictReason {
     Reset,
     /// A `resize` left no room for it.
     Resized,
+    /// Another pool needed to make an item, and `max_open` are open.
+    MaxOpen,
     /// The pool was closed.
     Closed,
 }
 
 impl EvictReason {
     /// All reasons.
-    pub const ALL: [EvictReason; 10] = [
+    pub const ALL: [EvictReason; 11] = [
         EvictReason::Discarded,
         EvictReason::Broken,
         EvictReason::Panicked,
@@ -150,6 +222,7 @@ impl EvictReason {
         EvictReason::Unhealthy,
         EvictReason::Reset,
         EvictReason::Resized,
+        EvictReason::MaxOpen,
         EvictReason::Closed,
     ];
 }
@@ -166,6 +239,7 @@ impl fmt::Display for EvictReason {
             EvictReason::Unhealthy => "failed its checks",
             EvictReason::Reset => "reset",
             EvictReason::Resized => "resize",
+            EvictReason::MaxOpen => "max_open",
             EvictReason::Closed => "pool closed",
         })
     }

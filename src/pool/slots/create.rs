@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::super::holder::Holder;
 use super::super::stats::EvictReason;
+use super::queue::Waiter;
 use super::{Job, Place, Slot, Slots};
 use crate::clock::Time;
 
@@ -39,19 +40,42 @@ impl<T, W: Clone> Slots<T, W> {
     /// Starts the creations that waiters and refill ask for, as far as the caps allow. A waiter
     /// may have the slot of an unhealthy item; refill may not.
     pub(super) fn hire(&mut self, now: Time) {
-        while self.may_create_more() && self.creating_for_queue < self.waiters.len() + self.refill {
-            if self.creating_for_queue < self.waiters.len() {
+        while self.may_create_more() {
+            let permitted = self.permit_waiters_up_to(self.creating_for_queue + 1);
+            if self.creating_for_queue >= permitted + self.refill {
+                return;
+            }
+            let for_waiter = self.creating_for_queue < permitted;
+            if for_waiter {
                 self.make_room();
             }
-            let Some(index) = self.reserve(Purpose::Queue, now) else { return };
+            let Some(index) = self.reserve(Purpose::Queue, for_waiter, now) else { return };
             self.outbox.jobs.push(Job::Create(index));
         }
     }
 
+    /// How many of those who wait may be served, having asked for a permit for the `count`th of
+    /// them unless the pool's own cap is in its way first.
+    fn permit_waiters_up_to(&mut self, count: usize) -> usize {
+        let permitted = self.waiters_permitted();
+        if permitted < count && self.has_room() {
+            if let Some(next) = self.waiters.get(permitted) {
+                let since = next.since;
+                self.gain_spare(permitted, since);
+            }
+        }
+        self.waiters_permitted()
+    }
+
+    /// Whether the cap leaves room for an item that somebody waits for.
+    fn has_room(&self) -> bool {
+        self.size() < self.rules.max_size || !self.unhealthy.is_empty()
+    }
+
     /// Whether one more waiter would have an item created for it.
     pub(super) fn would_create_for_one_more(&self) -> bool {
-        let room = self.size() < self.rules.max_size || !self.unhealthy.is_empty();
-        self.creating_for_queue > self.waiters.len() || room && self.may_create_more()
+        self.creating_for_queue > self.waiters.len()
+            || self.has_room() && self.may_create_more() && self.permit_is_at_hand()
     }
 
     /// Abandoned creations may hang, and do not count.
@@ -63,18 +87,24 @@ impl<T, W: Clone> Slots<T, W> {
     /// that has expired.
     pub(crate) fn created(&mut self, index: usize, item: T, now: Time) {
         self.note_created(index, now);
-        let outdated = self.slots[index].epoch != self.epoch && !self.has_waiters();
-        let refused = self.reason_to_refuse().or(outdated.then_some(EvictReason::Reset));
-        if let Some(reason) = refused {
+        let outdated = self.slots[index].epoch != self.epoch;
+        if let Some(reason) = self.reason_to_refuse() {
             self.end(index, item, reason);
-        } else if let Some(waiter) = self.waiters.pop_front() {
+        } else if let Some(waiter) = self.pop_waiter_with_permit() {
             self.hand_over(index, item, waiter, now);
+        } else if outdated {
+            self.end(index, item, EvictReason::Reset);
         } else {
             self.refill = self.refill.saturating_sub(1);
             self.make_idle(index, item, now);
             self.retire_one_expired(now);
         }
         self.settle(now);
+    }
+
+    fn pop_waiter_with_permit(&mut self) -> Option<Waiter<W>> {
+        let since = self.waiters.front()?.since;
+        if self.permit_waiter(since) { self.waiters.pop_front() } else { None }
     }
 
     /// A creation failed: frees the slot, and names the first waiter, who shall hear of it.
@@ -123,11 +153,15 @@ impl<T, W: Clone> Slots<T, W> {
 
     /// If the cap leaves room, and nobody waits, who would come first.
     pub(super) fn reserve_own(&mut self, now: Time) -> Option<usize> {
-        if self.has_waiters() {
+        if self.has_waiters() || !self.permit() {
             return None;
         }
         self.make_room();
-        self.reserve(Purpose::Own, now)
+        let reserved = self.reserve(Purpose::Own, false, now);
+        if reserved.is_none() {
+            self.put_back_permit();
+        }
+        reserved
     }
 
     /// A created item goes to the thread that created it, or nowhere if the pool was closed or
@@ -143,6 +177,7 @@ impl<T, W: Clone> Slots<T, W> {
         let adopted = match self.reason_to_refuse() {
             Some(reason) => {
                 self.end(index, item, reason);
+                self.put_back_permit();
                 Err(reason)
             }
             None => {
@@ -158,14 +193,15 @@ impl<T, W: Clone> Slots<T, W> {
     /// A creation failed that the thread itself had asked for.
     pub(crate) fn own_create_failed(&mut self, index: usize, now: Time) {
         self.note_create_failed(index);
+        self.put_back_permit();
         self.settle(now);
     }
 
     // ---- For both ----
 
     /// The only door in: keeps `size() <= max_size`.
-    fn reserve(&mut self, purpose: Purpose, now: Time) -> Option<usize> {
-        if self.closed || self.size() >= self.rules.max_size {
+    fn reserve(&mut self, purpose: Purpose, for_waiter: bool, now: Time) -> Option<usize> {
+        if self.closed || self.size() >= self.rules.max_size || !self.may_open(for_waiter) {
             return None;
         }
         let slot = Slot {

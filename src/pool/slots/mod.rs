@@ -21,6 +21,7 @@
 //! max_size` is kept by the only door in, `Slots::reserve`. Law 2 is kept by one routine,
 //! [`Slots::settle`], run after every step that may have freed capacity.
 
+mod allowance;
 mod create;
 mod outbox;
 mod queue;
@@ -30,17 +31,20 @@ mod upkeep;
 mod model_tests;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::PoolConfig;
 use super::holder::{Holder, ThreadTag};
+use super::permits::Permits;
 use super::stats::{EvictReason, Stats};
 use crate::clock::Time;
 
 pub(crate) use create::Offer;
 pub(crate) use outbox::{Alert, Grant, Job, Outbox};
-pub(crate) use queue::{Joined, Look, Refused, Ticket};
+pub(crate) use queue::{GaveUp, Joined, Look, Refused, Ticket};
 
+use allowance::Allowance;
 use create::Purpose;
 use queue::{MOMENT, Waiter};
 
@@ -72,6 +76,8 @@ pub(crate) struct Slots<T, W> {
     epoch: u64,
     closed: bool,
     rules: Rules,
+    /// Of limits shared with other pools.
+    allowance: Allowance,
     totals: Stats,
     /// When last warned about too much in use, a slow wait, and a wait that may be for itself.
     warned_full: Option<Time>,
@@ -131,7 +137,7 @@ struct Rules {
 }
 
 impl<T, W: Clone> Slots<T, W> {
-    pub(crate) fn new(config: &PoolConfig) -> Self {
+    pub(crate) fn new(config: &PoolConfig, permits: Option<Arc<dyn Permits>>) -> Self {
         let mut slots = Self {
             slots: Vec::new(),
             vacant: Vec::new(),
@@ -162,6 +168,7 @@ impl<T, W: Clone> Slots<T, W> {
                 full_above: usize::MAX,
                 moment: if config.clock.is_system() { MOMENT } else { Duration::ZERO },
             },
+            allowance: Allowance::new(permits),
             totals: Stats::default(),
             warned_full: None,
             warned_slow: None,
@@ -194,6 +201,12 @@ impl<T, W: Clone> Slots<T, W> {
         self.closed
     }
 
+    /// Nobody has an item, creates one for itself, or waits for one.
+    pub(crate) fn is_unused(&self) -> bool {
+        let for_nobody_else = self.creating_for_queue + self.abandoned;
+        self.in_use() == 0 && self.creating == for_nobody_else && !self.has_waiters()
+    }
+
     #[inline]
     pub(crate) fn has_waiters(&self) -> bool {
         !self.waiters.is_empty()
@@ -207,6 +220,7 @@ impl<T, W: Clone> Slots<T, W> {
     pub(crate) fn stats(&self) -> Stats {
         Stats {
             max_size: self.rules.max_size,
+            min_idle: self.rules.min_idle,
             idle: self.idle.len(),
             in_use: self.in_use(),
             creating: self.creating,
@@ -242,9 +256,19 @@ impl<T, W: Clone> Slots<T, W> {
         if self.has_waiters() && !self.may_overtake(now) {
             return None;
         }
-        let (index, item) = self.pop_idle(now)?;
-        self.lease_out(index, now, holder);
-        Some((index, item))
+        if self.idle.is_empty() || !self.permit() {
+            return None;
+        }
+        match self.pop_idle(now) {
+            Some((index, item)) => {
+                self.lease_out(index, now, holder);
+                Some((index, item))
+            }
+            None => {
+                self.put_back_permit();
+                None
+            }
+        }
     }
 
     /// Removes the most recently used idle item that has not reached its lifetime; those that
@@ -294,8 +318,11 @@ impl<T, W: Clone> Slots<T, W> {
             }
             Some(reason) => self.end(index, item, reason),
         }
+        self.put_back_permit();
         if self.has_waiters() {
             self.settle(now);
+        } else {
+            self.give_up_idle_if_wanted();
         }
     }
 
@@ -303,6 +330,7 @@ impl<T, W: Clone> Slots<T, W> {
     pub(crate) fn put_back_bad(&mut self, index: usize, item: T, reason: EvictReason, now: Time) {
         self.note_hold(index, now);
         self.end(index, item, reason);
+        self.put_back_permit();
         self.settle(now);
     }
 
@@ -311,6 +339,7 @@ impl<T, W: Clone> Slots<T, W> {
         self.note_hold(index, now);
         self.totals.detached += 1;
         self.vacate(index);
+        self.put_back_permit();
         self.settle(now);
     }
 
@@ -355,6 +384,7 @@ impl<T, W: Clone> Slots<T, W> {
     fn vacate(&mut self, index: usize) {
         self.slots[index].place = Place::Vacant;
         self.vacant.push(index);
+        self.note_closed();
     }
 }
 

@@ -97,7 +97,7 @@ struct Driver {
 impl Driver {
     fn new(config: &PoolConfig) -> Self {
         Self {
-            slots: Slots::new(config),
+            slots: Slots::new(config, None),
             now: Time::from_secs(1_000),
             next_item: 0,
             next_waiter: 0,
@@ -169,7 +169,8 @@ impl Driver {
                 if !self.waiting.is_empty() {
                     let at = which % self.waiting.len();
                     if let Some((_, ticket, _)) = self.waiting.remove(at) {
-                        assert_eq!(self.slots.give_up(ticket, now), Some(at + 1));
+                        let gave_up = self.slots.give_up(ticket, now).map(|gave_up| gave_up.place);
+                        assert_eq!(gave_up, Some(at + 1));
                     }
                 }
             }

@@ -1,6 +1,7 @@
 //! What the books leave to be done once the lock is released.
 
 use super::super::holder::Holder;
+use super::super::permits::Grants;
 use super::super::stats::EvictReason;
 use std::time::Duration;
 
@@ -8,6 +9,10 @@ use std::time::Duration;
 pub(crate) struct Outbox<T, W> {
     /// What waiters are to be sent.
     pub(crate) grants: Vec<(W, Grant<T>)>,
+    /// What other pools are to be told.
+    pub(crate) shared: Grants,
+    /// Other pools are to give up idle items.
+    pub(crate) reclaim: bool,
     /// What workers are to do.
     pub(crate) jobs: Vec<Job<T>>,
     /// Items to drop.
@@ -46,6 +51,8 @@ impl<T, W> Outbox<T, W> {
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.grants.is_empty()
+            && self.shared.is_empty()
+            && !self.reclaim
             && self.jobs.is_empty()
             && self.trash.is_empty()
             && self.alerts.is_empty()
@@ -55,6 +62,13 @@ impl<T, W> Outbox<T, W> {
 impl<T, W> Default for Outbox<T, W> {
     fn default() -> Self {
         // No allocation until something is pushed.
-        Self { grants: Vec::new(), jobs: Vec::new(), trash: Vec::new(), alerts: Vec::new() }
+        Self {
+            grants: Vec::new(),
+            shared: Vec::new(),
+            reclaim: false,
+            jobs: Vec::new(),
+            trash: Vec::new(),
+            alerts: Vec::new(),
+        }
     }
 }

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use super::super::holder::Holder;
+use super::super::permits::SharedLimit;
 use super::{Grant, Slots};
 use crate::clock::Time;
 
@@ -23,7 +24,7 @@ pub(crate) struct Ticket(u64);
 pub(super) struct Waiter<W> {
     ticket: Ticket,
     pub(super) wake: W,
-    since: Time,
+    pub(super) since: Time,
     /// The end of its first moment, in which it may be overtaken.
     young_until: Time,
     holder: Holder,
@@ -55,6 +56,15 @@ pub(crate) enum Joined<T> {
 pub(crate) enum Refused {
     QueueFull,
     Closed,
+}
+
+/// What a waiter leaves the queue with at its deadline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GaveUp {
+    /// The place that it had reached, from 1.
+    pub(crate) place: usize,
+    /// The limit shared with other pools that kept it, if it was one.
+    pub(crate) limit: Option<SharedLimit>,
 }
 
 /// What a waiter finds that came to look.
@@ -93,6 +103,8 @@ impl<T, W: Clone> Slots<T, W> {
         let young_until = now.after(self.rules.moment);
         let waiter = Waiter { ticket, wake, since: now, young_until, holder, nudged: false };
         self.waiters.push_back(waiter);
+        let demand = self.in_use() + self.waiters.len();
+        self.totals.peak_demand = self.totals.peak_demand.max(demand);
         self.settle(now);
         Ok(Joined::Waits(ticket))
     }
@@ -100,9 +112,9 @@ impl<T, W: Clone> Slots<T, W> {
     /// A waiter that was nudged, or whose moment is over, looks for an idle item.
     pub(crate) fn look(&mut self, ticket: Ticket, now: Time) -> Look<T> {
         let Some(place) = self.place_of(ticket) else { return Look::Granted };
-        let young_until = self.waiters[place].young_until;
+        let Waiter { young_until, since, .. } = self.waiters[place];
         if place == 0 {
-            if let Some((index, item)) = self.pop_idle(now) {
+            if let Some((index, item)) = self.pop_idle_for_waiter(since, now) {
                 if let Some(waiter) = self.waiters.pop_front() {
                     self.note_wait(&waiter, now);
                     self.lease_out(index, now, waiter.holder);
@@ -113,20 +125,27 @@ impl<T, W: Clone> Slots<T, W> {
             }
             // Expired items may have gone on the way and left room.
             self.hire(now);
+            self.return_excess();
         }
         Look::Later(if now < young_until { young_until } else { Time::NEVER })
     }
 
     /// Leaves the queue at the deadline. `None` if a grant is already under way, which must then
-    /// be received; else the place it had reached, counted from 1.
-    pub(crate) fn give_up(&mut self, ticket: Ticket, now: Time) -> Option<usize> {
+    /// be received.
+    pub(crate) fn give_up(&mut self, ticket: Ticket, now: Time) -> Option<GaveUp> {
         let place = self.place_of(ticket)?;
+        let limit = self.shared_limit_in_force();
         self.waiters.remove(place);
         self.totals.timeouts += 1;
+        match limit {
+            Some(SharedLimit::Host { .. }) => self.totals.timeouts_at_host += 1,
+            Some(SharedLimit::Total { .. }) => self.totals.timeouts_at_total += 1,
+            None => {}
+        }
         self.abandon_excess();
         // Whatever it was nudged for is the next one's.
         self.settle(now);
-        Some(place + 1)
+        Some(GaveUp { place: place + 1, limit })
     }
 
     /// Serves the queue: the one routine behind law 2, run after whatever may have freed capacity
@@ -144,11 +163,24 @@ impl<T, W: Clone> Slots<T, W> {
                 }
                 break;
             }
-            let Some((index, item)) = self.pop_idle(now) else { break };
+            let since = first.since;
+            let Some((index, item)) = self.pop_idle_for_waiter(since, now) else { break };
             let Some(waiter) = self.waiters.pop_front() else { break };
             self.hand_over(index, item, waiter, now);
         }
         self.hire(now);
+        self.return_excess();
+    }
+
+    fn pop_idle_for_waiter(&mut self, since: Time, now: Time) -> Option<(usize, T)> {
+        if self.idle.is_empty() || !self.permit_waiter(since) {
+            return None;
+        }
+        let popped = self.pop_idle(now);
+        if popped.is_none() {
+            self.put_back_permit();
+        }
+        popped
     }
 
     /// Whether a thread that has just come may take an idle item before those who wait.

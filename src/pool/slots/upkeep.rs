@@ -91,7 +91,7 @@ impl<T, W: Clone> Slots<T, W> {
     }
 
     /// Ends an item that rests in its slot, which must already be off its list.
-    fn evict_from_place(&mut self, index: usize, reason: EvictReason) {
+    pub(super) fn evict_from_place(&mut self, index: usize, reason: EvictReason) {
         match std::mem::replace(&mut self.slots[index].place, Place::Vacant) {
             Place::Idle(item) | Place::Unhealthy(item) => self.end(index, item, reason),
             _ => unreachable!("only a resting item can be evicted"),
@@ -245,6 +245,7 @@ impl<T, W: Clone> Slots<T, W> {
         self.refill = 0;
         self.dismiss_all();
         self.evict_resting(EvictReason::Closed);
+        self.return_excess();
         first
     }
 

@@ -34,7 +34,7 @@ impl KeyError {
     }
 
     /// `kind` says what the key should have been.
-    pub(super) fn of(
+    pub(crate) fn of(
         kind: &'static str,
         key: impl fmt::Display,
         reason: impl fmt::Display,
@@ -58,31 +58,31 @@ impl KeyError {
 
 /// Collects what is wrong with one key.
 #[derive(Default)]
-pub(super) struct Reasons(Vec<String>);
+pub(crate) struct Reasons(Vec<String>);
 
 impl Reasons {
     /// Notes a problem with the part `name` unless `good`.
-    pub(super) fn unless(&mut self, good: bool, name: &str, what: impl fmt::Display) {
+    pub(crate) fn unless(&mut self, good: bool, name: &str, what: impl fmt::Display) {
         if !good {
             self.0.push(format!("{name} {what}"));
         }
     }
 
     /// For a part that must be some text on one line.
-    pub(super) fn text(&mut self, name: &str, value: &str) {
+    pub(crate) fn text(&mut self, name: &str, value: &str) {
         let good = !value.trim().is_empty() && !value.contains(char::is_control);
         let what = format_args!("must be some text on one line, and is \"{}\"", cut(value));
         self.unless(good, name, what);
     }
 
-    pub(super) fn check(self, kind: &'static str, key: impl fmt::Display) -> Result<(), KeyError> {
+    pub(crate) fn check(self, kind: &'static str, key: impl fmt::Display) -> Result<(), KeyError> {
         if self.0.is_empty() { Ok(()) } else { Err(KeyError::of(kind, key, self.0.join("; "))) }
     }
 }
 
 /// Shows a text with all that cannot be printed escaped: line ends, other control characters, and
 /// those that change the direction of what follows.
-pub(super) struct OneLine<'a>(pub(super) &'a str);
+pub(crate) struct OneLine<'a>(pub(super) &'a str);
 
 impl fmt::Display for OneLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,7 +100,7 @@ fn escape(c: char, to: &mut impl fmt::Write) -> fmt::Result {
 }
 
 /// The start of `text`, escaped, and whether there was more.
-pub(super) fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     let escaped = OneLine(text).to_string();
     match escaped.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}...", &escaped[..end]),

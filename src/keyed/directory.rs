@@ -1,0 +1,218 @@
+//! Which key has which pool. One lock, held to look entries up, to add one and to remove one, and
+//! for nothing else: keys are hashed, compared and cloned without it, and pools are made and closed
+//! without it.
+//!
+//! ```text
+//!     absent ──add──▶ making ──▶ ready ──close──▶ closed ──remove──▶ absent
+//!        ▲               │ the setup refused the key
+//!        └───────────────┘
+//! ```
+//!
+//! The thread that adds an entry makes its pool; those that want the same key wait at the entry,
+//! and those that want another key do not. A pool is closed before its entry is removed, so a
+//! thread that had found the entry meanwhile finds the pool closed, and looks again.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use crate::clock::{Clock, Time};
+use crate::key_error::KeyError;
+use crate::pool::{Manage, Pool};
+
+pub(super) struct Directory<K, M: Manage> {
+    /// By the key's hash, which few share: by chance, none do.
+    entries: RwLock<Entries<K, M>>,
+    hasher: RandomState,
+    max_pools: usize,
+    /// The number of the last use: see [`Directory::note_use`].
+    last_use: AtomicU64,
+}
+
+type Entries<K, M> = HashMap<u64, Vec<Arc<Entry<K, M>>>, BuildHasherDefault<AsItIs>>;
+
+/// A key, and its pool once that is made.
+pub(super) struct Entry<K, M: Manage> {
+    pub(super) key: K,
+    hash: u64,
+    used_at: AtomicU64,
+    made: OnceLock<Result<Ready<M>, KeyError>>,
+    /// Held to fill `made`, and to wait until it is.
+    making: Mutex<()>,
+    is_made: Condvar,
+}
+
+/// A pool at work.
+pub(super) struct Ready<M: Manage> {
+    pub(super) pool: Pool<M>,
+    pub(super) host: Arc<str>,
+}
+
+/// What there is for a key.
+pub(super) enum Found<K, M: Manage> {
+    There(Arc<Entry<K, M>>),
+    /// Just added: the caller must fill it.
+    Added(Arc<Entry<K, M>>),
+    /// There are `max_pools`, and one must go first.
+    Full,
+}
+
+impl<K: Hash + Eq + Clone, M: Manage> Directory<K, M> {
+    pub(super) fn new(max_pools: usize) -> Self {
+        Self {
+            entries: RwLock::default(),
+            hasher: RandomState::new(),
+            max_pools,
+            last_use: AtomicU64::new(0),
+        }
+    }
+
+    #[inline]
+    pub(super) fn find(&self, key: &K) -> Option<Arc<Entry<K, M>>> {
+        let first = self.entries.read().get(&self.hasher.hash_one(key))?.first()?.clone();
+        if first.key == *key { Some(first) } else { self.find_behind(key) }
+    }
+
+    #[cold]
+    fn find_behind(&self, key: &K) -> Option<Arc<Entry<K, M>>> {
+        let alike = self.alike(self.hasher.hash_one(key));
+        alike.into_iter().find(|entry| entry.key == *key)
+    }
+
+    fn alike(&self, hash: u64) -> Vec<Arc<Entry<K, M>>> {
+        self.entries.read().get(&hash).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn find_or_add(&self, key: &K) -> Found<K, M> {
+        let hash = self.hasher.hash_one(key);
+        let added = Arc::new(Entry::new(key.clone(), hash));
+        loop {
+            let alike = self.alike(hash);
+            if let Some(entry) = alike.iter().find(|entry| entry.key == *key) {
+                return Found::There(entry.clone());
+            }
+            let mut entries = self.entries.write();
+            if entries.len() >= self.max_pools {
+                return Found::Full;
+            }
+            let now_alike = entries.entry(hash).or_default();
+            // If others came or went meanwhile, the comparison above was not with these.
+            if same(&alike, now_alike) {
+                now_alike.push(added.clone());
+                return Found::Added(added);
+            }
+        }
+    }
+
+    pub(super) fn remove(&self, entry: &Arc<Entry<K, M>>) {
+        let mut entries = self.entries.write();
+        let Some(alike) = entries.get_mut(&entry.hash) else { return };
+        alike.retain(|other| !Arc::ptr_eq(other, entry));
+        let emptied = if alike.is_empty() { entries.remove(&entry.hash) } else { None };
+        drop(entries);
+        drop(emptied);
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Entry<K, M>>> {
+        self.entries.read().values().flatten().cloned().collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.read().len()
+    }
+
+    /// Notes that `entry` is the one used last. Only if it was not does it cost a write to what
+    /// other threads read.
+    #[inline]
+    pub(super) fn note_use(&self, entry: &Entry<K, M>) {
+        if entry.used_at.load(Ordering::Relaxed) != self.last_use.load(Ordering::Relaxed) {
+            let number = self.last_use.fetch_add(1, Ordering::Relaxed) + 1;
+            entry.used_at.store(number, Ordering::Relaxed);
+        }
+    }
+
+    /// The least recently used first.
+    pub(super) fn by_use(&self) -> Vec<Arc<Entry<K, M>>> {
+        let mut all = self.all();
+        all.sort_by_cached_key(|entry| entry.used_at.load(Ordering::Relaxed));
+        all
+    }
+}
+
+impl<K, M: Manage> Entry<K, M> {
+    fn new(key: K, hash: u64) -> Self {
+        Self {
+            key,
+            hash,
+            // Unlike the number of any use.
+            used_at: AtomicU64::new(u64::MAX),
+            made: OnceLock::new(),
+            making: Mutex::new(()),
+            is_made: Condvar::new(),
+        }
+    }
+
+    /// The pool, or why the key was refused; `None` while it is being made.
+    #[inline]
+    pub(super) fn made(&self) -> Option<&Result<Ready<M>, KeyError>> {
+        self.made.get()
+    }
+
+    /// The pool, if there is one.
+    pub(super) fn ready(&self) -> Option<&Ready<M>> {
+        self.made()?.as_ref().ok()
+    }
+
+    /// Called once, by whoever added the entry.
+    pub(super) fn fill(&self, made: Result<Ready<M>, KeyError>) {
+        let guard = self.making.lock();
+        let refused = self.made.set(made);
+        drop(guard);
+        self.is_made.notify_all();
+        drop(refused);
+    }
+
+    /// Waits for it to be filled; `None` if that takes longer than until `deadline`.
+    pub(super) fn wait(
+        &self,
+        deadline: Time,
+        clock: &Clock,
+    ) -> Option<&Result<Ready<M>, KeyError>> {
+        let mut guard = self.making.lock();
+        while self.made.get().is_none() {
+            let remaining = deadline.since(clock.now());
+            if remaining.is_zero() {
+                return None;
+            }
+            clock.wait(&self.is_made, &mut guard, remaining);
+        }
+        self.made.get()
+    }
+}
+
+fn same<T>(these: &[Arc<T>], those: &[Arc<T>]) -> bool {
+    these.len() == those.len()
+        && these.iter().zip(those).all(|(this, that)| Arc::ptr_eq(this, that))
+}
+
+/// Hashes a hash: a key's is good already.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Not used: the only keys are `u64`.
+        bytes.iter().for_each(|&byte| self.0 = self.0.rotate_left(8) ^ u64::from(byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}

@@ -1,0 +1,195 @@
+//! What the handles of a keyed pool share: finding, making, evicting and closing pools.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::config::KeyedConfig;
+use super::directory::{Directory, Entry, Found, Ready};
+use super::key::Key;
+use super::limits::Limits;
+use super::setup::Setup;
+use crate::caught::{caught, say};
+use crate::clock::Time;
+use crate::key_error::{KeyError, cut};
+use crate::pool::{GetError, Manage, Pool};
+
+pub(super) struct Inner<K: Key, M: Manage> {
+    pub(super) directory: Directory<K, M>,
+    pub(super) limits: Arc<Limits>,
+    pub(super) config: KeyedConfig,
+    setup: Box<SetupFn<K, M>>,
+    /// Set before the pools are closed.
+    closed: AtomicBool,
+    made: AtomicU64,
+    evicted: AtomicU64,
+}
+
+pub(super) type SetupFn<K, M> = dyn Fn(&K) -> Result<Setup<M>, KeyError> + Send + Sync;
+type Asked<K, M> = Result<Arc<Entry<K, M>>, GetError<<M as Manage>::Error>>;
+
+impl<K: Key, M: Manage> Inner<K, M> {
+    pub(super) fn new(config: KeyedConfig, setup: Box<SetupFn<K, M>>) -> Self {
+        Self {
+            directory: Directory::new(config.max_pools),
+            limits: Limits::new(config.caps()),
+            config,
+            setup,
+            closed: AtomicBool::new(false),
+            made: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn pools_made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn pools_evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        for entry in self.directory.all() {
+            if let Some(ready) = entry.ready() {
+                ready.pool.close();
+            }
+            self.directory.remove(&entry);
+        }
+    }
+
+    /// Runs `step` for every pool, without a lock.
+    pub(super) fn all_ready<R>(&self, step: impl Fn(&K, &Ready<M>) -> R) -> Vec<R> {
+        let entries = self.directory.all();
+        entries.iter().filter_map(|e| e.ready().map(|ready| step(&e.key, ready))).collect()
+    }
+
+    // ---- Finding and making ----
+
+    /// The entry of `key`, now the one used last.
+    #[inline]
+    pub(super) fn entry(&self, key: &K) -> Asked<K, M> {
+        let entry = match self.directory.find(key) {
+            Some(entry) => entry,
+            None => self.add(key)?,
+        };
+        self.directory.note_use(&entry);
+        Ok(entry)
+    }
+
+    /// Its pool, if need be once another thread has made it.
+    #[inline]
+    pub(super) fn ready<'a>(
+        &self,
+        entry: &'a Entry<K, M>,
+        deadline: Time,
+    ) -> Result<&'a Ready<M>, GetError<M::Error>> {
+        match entry.made() {
+            Some(Ok(ready)) => Ok(ready),
+            _ => self.ready_later(entry, deadline),
+        }
+    }
+
+    #[cold]
+    fn ready_later<'a>(
+        &self,
+        entry: &'a Entry<K, M>,
+        deadline: Time,
+    ) -> Result<&'a Ready<M>, GetError<M::Error>> {
+        let clock = &self.config.pool.clock;
+        let began = clock.now();
+        match entry.wait(deadline, clock) {
+            Some(Ok(ready)) => Ok(ready),
+            Some(Err(refused)) => Err(refused.clone().into()),
+            None => {
+                let waited = clock.now().since(began);
+                Err(GetError::KeyNotReady { key: shown(&entry.key), waited })
+            }
+        }
+    }
+
+    #[cold]
+    fn add(&self, key: &K) -> Asked<K, M> {
+        loop {
+            if self.is_closed() {
+                return Err(GetError::Closed);
+            }
+            match self.directory.find_or_add(key) {
+                Found::There(entry) => return Ok(entry),
+                Found::Added(entry) => {
+                    self.fill(&entry);
+                    return Ok(entry);
+                }
+                Found::Full => {
+                    if !self.evict_one() {
+                        let max_pools = self.config.max_pools;
+                        return Err(GetError::TooManyKeys { key: shown(key), max_pools });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes the pool of an entry just added. A key that is refused leaves no entry.
+    fn fill(&self, entry: &Arc<Entry<K, M>>) {
+        // The setup is the user's code, and so is all that a key does.
+        let made = caught(|| self.make(&entry.key)).unwrap_or_else(|said| {
+            Err(KeyError::new(shown(&entry.key), format_args!("its set-up panicked: {said}")))
+        });
+        let refused = made.is_err();
+        entry.fill(made);
+        if refused {
+            self.directory.remove(entry);
+        } else if self.is_closed() {
+            // By somebody who found nothing here to close yet.
+            self.close();
+        }
+    }
+
+    /// Asks the setup, and starts the pool that it describes.
+    fn make(&self, key: &K) -> Result<Ready<M>, KeyError> {
+        key.check()?;
+        let Setup { manager, host, config } = (self.setup)(key)?;
+        let shown = shown(key);
+        let host = host.unwrap_or_else(|| key.host());
+        let common = &self.config.pool;
+        let config = config.unwrap_or_else(|| common.clone());
+        let config = config.name(format!("{} {shown}", common.name)).clock(common.clock.clone());
+        let permits = self.limits.join(&host);
+        let host = permits.host();
+        let pool =
+            Pool::start(config, manager, permits).map_err(|wrong| KeyError::new(key, wrong))?;
+        self.made.fetch_add(1, Ordering::Relaxed);
+        Ok(Ready { pool, host })
+    }
+
+    /// Evicts the least recently used key that nobody uses. Says whether there was one.
+    fn evict_one(&self) -> bool {
+        for entry in self.directory.by_use() {
+            let Some(ready) = entry.ready() else { continue };
+            if ready.pool.close_if_unused() {
+                self.directory.remove(&entry);
+                self.evicted.fetch_add(1, Ordering::Relaxed);
+                say!(Debug, "key \"{}\": evicted for another one", shown(&entry.key));
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// A key as it is named in logs and errors.
+fn shown(key: &impl Display) -> String {
+    caught(|| key.to_string()).map_or_else(|_| "unprintable".into(), |text| cut(&text))
+}
+
+impl<K: Key, M: Manage> Drop for Inner<K, M> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

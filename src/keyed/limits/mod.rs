@@ -1,0 +1,218 @@
+//! The limits that the pools of one [`KeyedPool`](super::KeyedPool) share: a total, one a host,
+//! and a bound on open items.
+//!
+//! ```text
+//!     total ──┬── host ──┬── pool      a lease counts at its pool, its host and the total
+//!             │          └── pool
+//!             └── host ───── pool
+//! ```
+//!
+//! One lock, taken with a pool's lock held, never the other way round. A freed permit is given on
+//! before the lock is released, so that after every step no pool wants one that could have one.
+
+mod tree;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use crate::clock::Time;
+use crate::pool::SharedLimit;
+use crate::pool::permits::{Grants, Permits, Permitted, tell};
+use tree::{Level, Tree};
+
+/// No limit.
+pub(super) const NONE: usize = usize::MAX;
+
+pub(super) struct Limits {
+    tree: Mutex<Tree>,
+    /// `tree.open_wanters` is not empty; read at every put-back.
+    open_wanted: AtomicBool,
+}
+
+/// Limits by which a keyed pool starts; [`NONE`] for none.
+#[derive(Clone, Copy)]
+pub(super) struct Caps {
+    pub(super) max_total: usize,
+    pub(super) max_per_host: usize,
+    pub(super) max_open: usize,
+}
+
+impl Limits {
+    pub(super) fn new(caps: Caps) -> Arc<Self> {
+        Arc::new(Self { tree: Mutex::new(Tree::new(caps)), open_wanted: AtomicBool::new(false) })
+    }
+
+    /// A new pool's share in them, ended by its drop.
+    pub(super) fn join(self: &Arc<Self>, host: &str) -> Arc<Member> {
+        let (id, host) = self.tree.lock().join(host);
+        Arc::new(Member { limits: self.clone(), id, host })
+    }
+
+    pub(super) fn set_max_total(&self, max: usize) {
+        self.change(|tree| tree.total.wanted = max);
+    }
+
+    /// For every host without a limit of its own.
+    pub(super) fn set_max_per_host(&self, max: usize) {
+        self.change(|tree| {
+            tree.max_per_host = max;
+            let Tree { hosts, own_max, .. } = tree;
+            for host in hosts.iter_mut().filter(|host| !own_max.contains_key(&host.name)) {
+                host.level.wanted = max;
+            }
+        });
+    }
+
+    pub(super) fn set_max_of_host(&self, name: &str, max: usize) {
+        self.change(|tree| {
+            tree.own_max.insert(name.into(), max);
+            for host in tree.hosts.iter_mut().filter(|host| &*host.name == name) {
+                host.level.wanted = max;
+            }
+        });
+    }
+
+    pub(super) fn set_max_open(&self, max: usize) {
+        let grants = {
+            let mut tree = self.tree.lock();
+            tree.max_open = max;
+            let grants = tree.grant_open();
+            self.note_open_wanted(&tree);
+            grants
+        };
+        tell(grants);
+    }
+
+    /// Changes limits. Wider ones serve those who wait one by one, each told before the next is
+    /// chosen, so that the order is the same as if leases had come back.
+    fn change(&self, change: impl FnOnce(&mut Tree)) {
+        change(&mut self.tree.lock());
+        loop {
+            let (grant, more) = self.tree.lock().widen_by_one();
+            tell(grant.into_iter().collect());
+            if !more {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn max_total(&self) -> usize {
+        self.tree.lock().total.wanted
+    }
+
+    /// Items open, and the bound on them.
+    pub(super) fn open(&self) -> (usize, usize) {
+        let tree = self.tree.lock();
+        (tree.open, tree.max_open)
+    }
+
+    /// Every host that has a pool, with its limit.
+    pub(super) fn hosts(&self) -> Vec<(Arc<str>, usize)> {
+        let tree = self.tree.lock();
+        let with_pools = tree.hosts.iter().filter(|host| host.members > 0);
+        with_pools.map(|host| (host.name.clone(), host.level.wanted)).collect()
+    }
+
+    fn note_open_wanted(&self, tree: &Tree) {
+        // Under the lock, so that the last to change it has the last word.
+        self.open_wanted.store(!tree.open_wanters.is_empty(), Ordering::SeqCst);
+    }
+}
+
+/// One pool's share in the limits.
+pub(super) struct Member {
+    limits: Arc<Limits>,
+    id: usize,
+    host: Arc<str>,
+}
+
+impl Member {
+    pub(super) fn host(&self) -> Arc<str> {
+        self.host.clone()
+    }
+}
+
+impl Permits for Member {
+    fn bind(&self, pool: Weak<dyn Permitted>) {
+        self.limits.tree.lock().members[self.id].pool = Some(pool);
+    }
+
+    #[inline]
+    fn take(&self) -> bool {
+        self.limits.tree.lock().take(self.id)
+    }
+
+    fn take_or_want(&self, since: Time) -> bool {
+        let mut tree = self.limits.tree.lock();
+        let took = tree.take(self.id);
+        tree.set_wants(self.id, (!took).then_some(since));
+        took
+    }
+
+    fn stop_wanting(&self) {
+        self.limits.tree.lock().set_wants(self.id, None);
+    }
+
+    #[inline]
+    fn put_back(&self, permits: usize) -> Grants {
+        self.limits.tree.lock().put_back(self.id, permits)
+    }
+
+    fn full(&self) -> Option<SharedLimit> {
+        let tree = self.limits.tree.lock();
+        let host = &tree.hosts[tree.members[self.id].host];
+        if !host.level.has_room() {
+            let Level { max, used, .. } = host.level;
+            return Some(SharedLimit::Host { host: host.name.clone(), max, in_use: used });
+        }
+        let Level { max, used, .. } = tree.total;
+        (!tree.total.has_room()).then_some(SharedLimit::Total { max, in_use: used })
+    }
+
+    fn open(&self, wanted: bool) -> bool {
+        let mut tree = self.limits.tree.lock();
+        let may = tree.open(self.id, wanted);
+        self.limits.note_open_wanted(&tree);
+        may
+    }
+
+    fn closed(&self, items: usize) -> Grants {
+        let mut tree = self.limits.tree.lock();
+        let grants = tree.closed(self.id, items);
+        self.limits.note_open_wanted(&tree);
+        grants
+    }
+
+    #[inline]
+    fn is_open_wanted(&self) -> bool {
+        self.limits.open_wanted.load(Ordering::SeqCst)
+    }
+
+    /// The pools that were used least recently first.
+    fn reclaim(&self) {
+        let mut pools = self.limits.tree.lock().pools_by_use();
+        pools.sort_unstable_by_key(|&(used_at, _)| used_at);
+        for (_, pool) in pools {
+            if !self.is_open_wanted() {
+                return;
+            }
+            if let Some(pool) = pool.upgrade() {
+                pool.give_up_idle();
+            }
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let grants = {
+            let mut tree = self.limits.tree.lock();
+            let grants = tree.leave(self.id);
+            self.limits.note_open_wanted(&tree);
+            grants
+        };
+        tell(grants);
+    }
+}

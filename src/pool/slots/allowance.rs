@@ -1,0 +1,183 @@
+//! The permits of a pool that shares limits with others: see [`Permits`].
+//!
+//! Every lease holds one, and so does a creation that a thread runs for itself. Those taken for
+//! waiters that are not served yet are `spare`: after every step there are at most as many as
+//! creations under way for them, so that no pool keeps what others could use. A pool that shares
+//! no limits has none of this, and pays a branch for it.
+
+use std::sync::Arc;
+
+use super::super::permits::{Granted, Permits, SharedLimit};
+use super::super::stats::EvictReason;
+use super::Slots;
+use crate::clock::Time;
+
+#[derive(Default)]
+pub(super) struct Allowance {
+    permits: Option<Arc<dyn Permits>>,
+    /// Permits that no lease uses yet.
+    spare: usize,
+    /// Leave to make an item that was not used yet.
+    may_open: usize,
+    /// Remembered as waiting for a permit, and for leave to make an item.
+    wants_permit: bool,
+    wants_open: bool,
+}
+
+impl Allowance {
+    pub(super) fn new(permits: Option<Arc<dyn Permits>>) -> Self {
+        Self { permits, ..Self::default() }
+    }
+}
+
+impl<T, W: Clone> Slots<T, W> {
+    /// A permit for whoever takes an item at once.
+    #[inline]
+    pub(super) fn permit(&mut self) -> bool {
+        let Some(permits) = &self.allowance.permits else { return true };
+        if self.allowance.spare > 0 {
+            self.allowance.spare -= 1;
+            return true;
+        }
+        permits.take()
+    }
+
+    /// A permit for one who waits since `since`.
+    pub(super) fn permit_waiter(&mut self, since: Time) -> bool {
+        self.gain_spare(0, since) && self.permit()
+    }
+
+    /// Makes sure of more than `count` spare permits, the missing one for one who waits since
+    /// `since`.
+    pub(super) fn gain_spare(&mut self, count: usize, since: Time) -> bool {
+        let allowance = &mut self.allowance;
+        let Some(permits) = &allowance.permits else { return true };
+        if allowance.spare > count {
+            return true;
+        }
+        allowance.wants_permit = !permits.take_or_want(since);
+        allowance.spare += usize::from(!allowance.wants_permit);
+        !allowance.wants_permit
+    }
+
+    /// How many of those who wait have a permit, or need none.
+    pub(super) fn waiters_permitted(&self) -> usize {
+        let all = self.waiters.len();
+        if self.allowance.permits.is_some() { all.min(self.allowance.spare) } else { all }
+    }
+
+    /// Gives a permit back that a lease, or an own creation, held.
+    #[inline]
+    pub(super) fn put_back_permit(&mut self) {
+        if self.allowance.permits.is_some() {
+            self.put_back_permits(1);
+        }
+    }
+
+    fn put_back_permits(&mut self, count: usize) {
+        if let Some(permits) = &self.allowance.permits {
+            self.outbox.shared.append(&mut permits.put_back(count));
+        }
+    }
+
+    /// What the shared limits gave. A permit serves the first waiter even in its first moment, in
+    /// which it might be overtaken: other pools wait for what is not used.
+    pub(crate) fn granted(&mut self, what: Granted, now: Time) {
+        match what {
+            Granted::Permit => {
+                self.allowance.wants_permit = false;
+                self.allowance.spare += 1;
+                if let Some(waiter) = self.waiters.pop_front() {
+                    match self.pop_idle(now) {
+                        Some((index, item)) => {
+                            self.allowance.spare -= 1;
+                            self.hand_over(index, item, waiter, now);
+                        }
+                        None => self.waiters.push_front(waiter),
+                    }
+                }
+            }
+            Granted::Open => {
+                self.allowance.wants_open = false;
+                self.allowance.may_open += 1;
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Leave to make one more item; for one who waits it is asked of other pools if need be.
+    pub(super) fn may_open(&mut self, for_waiter: bool) -> bool {
+        let allowance = &mut self.allowance;
+        let Some(permits) = &allowance.permits else { return true };
+        if allowance.may_open > 0 {
+            allowance.may_open -= 1;
+            return true;
+        }
+        if permits.open(for_waiter) {
+            return true;
+        }
+        if for_waiter && !allowance.wants_open {
+            allowance.wants_open = true;
+            self.outbox.reclaim = true;
+        }
+        false
+    }
+
+    /// An item is gone.
+    #[inline]
+    pub(super) fn note_closed(&mut self) {
+        if let Some(permits) = &self.allowance.permits {
+            self.outbox.shared.append(&mut permits.closed(1));
+        }
+    }
+
+    /// Returns what nobody here has a use for. The last thing in every step.
+    pub(super) fn return_excess(&mut self) {
+        let Some(permits) = &self.allowance.permits else { return };
+        if self.waiters.is_empty() && self.allowance.wants_permit {
+            self.allowance.wants_permit = false;
+            permits.stop_wanting();
+        }
+        let unused = std::mem::take(&mut self.allowance.may_open);
+        if unused > 0 {
+            self.outbox.shared.append(&mut permits.closed(unused));
+        }
+        let opening = usize::from(self.allowance.wants_open);
+        let in_prospect = (self.creating_for_queue + opening).min(self.waiters.len());
+        let excess = self.allowance.spare.saturating_sub(in_prospect);
+        if excess > 0 {
+            self.allowance.spare -= excess;
+            self.put_back_permits(excess);
+        }
+        self.give_up_idle_if_wanted();
+    }
+
+    /// While another pool needs to make an item and may not, none is left idle here.
+    #[inline]
+    pub(super) fn give_up_idle_if_wanted(&mut self) {
+        if self.allowance.permits.as_ref().is_some_and(|permits| permits.is_open_wanted()) {
+            self.give_up_idle();
+        }
+    }
+
+    /// Ends the coldest idle item, if there is one.
+    pub(crate) fn give_up_idle(&mut self) -> bool {
+        let Some(coldest) = self.idle.pop_front() else { return false };
+        self.evict_from_place(coldest, EvictReason::MaxOpen);
+        true
+    }
+
+    /// The shared limit that keeps whoever waits, or would, from being served; `None` if it is
+    /// the pool's own.
+    pub(crate) fn shared_limit_in_force(&self) -> Option<SharedLimit> {
+        let asked = self.allowance.wants_permit || !self.has_waiters();
+        if !asked || self.in_use() >= self.rules.max_size {
+            return None;
+        }
+        self.allowance.permits.as_ref()?.full()
+    }
+
+    pub(super) fn permit_is_at_hand(&self) -> bool {
+        self.allowance.permits.as_ref().is_none_or(|permits| permits.full().is_none())
+    }
+}
