@@ -135,6 +135,15 @@ impl Time {
         Time(nanos(Duration::from_secs(secs)))
     }
 
+    /// For a time that threads share in an atomic.
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Time(bits)
+    }
+
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
+    }
+
     pub(crate) fn after(self, duration: Duration) -> Self {
         Time(self.0.saturating_add(nanos(duration)))
     }

@@ -24,9 +24,9 @@
 //!
 //! - [`Pool`] is generic over a [`Manage`] and has the laws: a cap that holds, waiters served in
 //!   the order they came, nothing lost when user code fails or panics. See [`pool`].
-//! - [`agent`] makes `ureq` agents that share TLS tickets and DNS answers, and ties a streamed
-//!   answer to its lease.
-//! - [`keyed`] has the keys of pools of which there is one a host or one a model.
+//! - [`agent`] makes `ureq` agents that share TLS tickets and DNS answers, keep to the deadline of
+//!   their lease, count their requests and can be checked; and ties a streamed answer to its lease.
+//! - [`keyed`] has one pool per key, by host, by model or by what you like, under shared limits.
 //! - [`sizing`] says how big a pool should be, from how many tasks call or from what was measured.
 //! - `test_server`, with the feature of that name, is a stand-in for an LLM server.
 //!
@@ -35,10 +35,10 @@
 //! An arrow means "uses"; there are no others.
 //!
 //! ```text
-//! error, clock, caught, setters      nothing below them
+//! error, key_error, clock, caught    nothing below them
 //! pool                            -> these         generic: Manage, Slots, Pool, Lease, workers
 //! agent                           -> pool          ureq agents: TLS, DNS, time-outs, bodies
-//! keyed                           -> nothing       keys: origins, models, adapters
+//! keyed                           -> pool          one pool a key, under shared limits
 //! sizing                          -> pool's Stats  pure arithmetic
 //! test_server                     -> nothing       a stand-in for an LLM server
 //! ```

@@ -3,7 +3,9 @@
 use std::fmt::{Debug, Display};
 use std::time::Duration;
 
-use llm_pool::agent::{AgentConfig, AgentManager, LeasedBody, Proxy, RootCerts};
+use llm_pool::agent::{
+    AgentConfig, AgentManager, Check, CheckError, LeasedBody, PooledAgent, Proxy, RootCerts,
+};
 use llm_pool::{
     Clock, ConfigError, EvictReason, GetError, Lease, Manage, ManualClock, Pool, PoolConfig,
     StartError, Stats,
@@ -37,6 +39,9 @@ fn everything_shared_between_threads_is_send_and_sync() {
     send_and_sync::<PoolConfig>();
     send_and_sync::<AgentConfig>();
     send_and_sync::<AgentManager>();
+    send_and_sync::<PooledAgent>();
+    send_and_sync::<Check>();
+    send_and_sync::<GetError<CheckError>>();
     send_and_sync::<ConfigError>();
     send_and_sync::<Stats>();
     send_and_sync::<EvictReason>();
@@ -55,7 +60,10 @@ fn no_debug_or_error_shows_a_secret() {
     let wrong = AgentConfig::default().proxy(proxy.clone()).root_certs(pem.clone());
     let right = AgentConfig::default().proxy(proxy.clone());
     let refused = AgentManager::new(wrong).unwrap_err();
-    let manager = AgentManager::new(right.clone()).unwrap();
+    let check = Check::get(format!("http://user:{SECRET}@127.0.0.1:1/v1/models?key={SECRET}"));
+    let check = check.header("authorization", SECRET);
+    let manager = AgentManager::new(right.clone()).unwrap().checking(check.clone()).unwrap();
+    let failed = manager.check(&mut manager.create().unwrap()).unwrap_err();
     let agents = Pool::new(PoolConfig::default().max_size(2), manager.clone()).unwrap();
     let agent = agents.get().unwrap();
 
@@ -64,15 +72,15 @@ fn no_debug_or_error_shows_a_secret() {
     let timeout = keys.get_timeout(Duration::from_millis(1)).unwrap_err();
     let exhausted = keys.try_get().unwrap_err();
 
-    let shown: [&dyn Debug; 12] = [
-        &proxy, &pem, &right, &refused, &manager, &agents, &agent, &*agent, &keys, &key, &timeout,
-        &exhausted,
+    let shown: [&dyn Debug; 15] = [
+        &proxy, &pem, &right, &refused, &manager, &agents, &agent, &*agent, &**agent, &check,
+        &failed, &keys, &key, &timeout, &exhausted,
     ];
     for value in shown {
         let (plain, pretty) = (format!("{value:?}"), format!("{value:#?}"));
         assert!(!plain.contains(SECRET) && !pretty.contains(SECRET), "{plain}");
     }
-    let told: [&dyn Display; 3] = [&refused, &timeout, &exhausted];
+    let told: [&dyn Display; 4] = [&refused, &failed, &timeout, &exhausted];
     for error in told {
         assert!(!error.to_string().contains(SECRET), "{error}");
     }

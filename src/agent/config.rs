@@ -3,8 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use ureq::config::{AutoHeaderValue, Config, ConfigBuilder};
 use ureq::http::HeaderValue;
+use ureq::middleware::Middleware;
 use ureq::tls::{Certificate, PemItem, TlsConfig};
+use ureq::typestate::AgentScope;
 
 use crate::ConfigError;
 use crate::error::Problems;
@@ -13,7 +16,7 @@ use crate::setters::setters;
 /// Settings of the agents that an [`AgentManager`](super::AgentManager) makes.
 ///
 /// Zero is refused as a time-out; none, and a duration of more than a hundred years, is no limit.
-/// A request can differ from all time-outs but `keep_alive` and `dns_ttl`, through
+/// A request can differ from all time-outs but `keep_alive`, `dns_ttl` and `check_timeout`, through
 /// [`ureq::RequestBuilder::config`].
 ///
 /// ```
@@ -39,8 +42,12 @@ pub struct AgentConfig {
     pub read_timeout: Option<Duration>,
     /// How long a request may take from the look-up to the last byte of the body, redirects
     /// included. It goes on while the caller reads, so raise it for long streams. The wait for a
-    /// lease is not part of it. Default 60 s.
+    /// lease is not part of it; a lease of [`get_within`](crate::Pool::get_within) has a deadline
+    /// that covers both, and what comes first ends the request. Default 60 s.
     pub total_timeout: Option<Duration>,
+    /// How long a [check](super::AgentManager::checking) may take from the look-up to the last byte
+    /// of the answer, in place of `total_timeout`; the other time-outs hold as well. Default 10 s.
+    pub check_timeout: Duration,
     /// How long an idle connection is kept for the agent's next request. Default 30 s.
     pub keep_alive: Duration,
     /// How long the addresses of a host are used before they are looked up again. Zero looks
@@ -99,6 +106,7 @@ impl Default for AgentConfig {
             first_byte_timeout: None,
             read_timeout: Some(Duration::from_secs(30)),
             total_timeout: Some(Duration::from_secs(60)),
+            check_timeout: Duration::from_secs(10),
             keep_alive: Duration::from_secs(30),
             dns_ttl: Duration::from_secs(300),
             buffer_size: 16 * 1024,
@@ -116,6 +124,7 @@ setters! {
         first_byte_timeout: impl Into<Option<Duration>>,
         read_timeout: impl Into<Option<Duration>>,
         total_timeout: impl Into<Option<Duration>>,
+        check_timeout: Duration,
         keep_alive: Duration,
         dns_ttl: Duration,
         buffer_size: usize,
@@ -128,12 +137,13 @@ setters! {
 
 impl AgentConfig {
     /// What `ureq` is told; `socks` is whether it was built with its feature `socks-proxy`.
-    pub(super) fn to_ureq(&self, socks: bool) -> Result<ureq::config::Config, ConfigError> {
+    pub(super) fn to_ureq(&self, socks: bool) -> Result<Config, ConfigError> {
         let mut problems = Problems::of("AgentConfig");
         problems.zero(self.connect_timeout, "connect_timeout");
         problems.zero(self.first_byte_timeout, "first_byte_timeout");
         problems.zero(self.read_timeout, "read_timeout");
         problems.zero(self.total_timeout, "total_timeout");
+        problems.zero(self.check_timeout, "check_timeout");
         problems.zero(self.keep_alive, "keep_alive");
         problems.unless(
             BUFFER_SIZES.contains(&self.buffer_size),
@@ -154,7 +164,24 @@ impl AgentConfig {
         });
         problems.check()?;
 
-        Ok(ureq::Agent::config_builder()
+        let tls = TlsConfig::builder().root_certs(root_certs).build();
+        Ok(self.builder(proxy, tls, (&self.user_agent).into()).build())
+    }
+
+    /// `general`, which [`to_ureq`](Self::to_ureq) made of these settings, with a middleware.
+    /// `ureq` adds none to what is built.
+    pub(super) fn with_middleware(&self, general: &Config, middleware: impl Middleware) -> Config {
+        let (proxy, tls) = (general.proxy().cloned(), general.tls_config().clone());
+        self.builder(proxy, tls, general.user_agent().clone()).middleware(middleware).build()
+    }
+
+    fn builder(
+        &self,
+        proxy: Option<ureq::Proxy>,
+        tls: TlsConfig,
+        user_agent: AutoHeaderValue,
+    ) -> ConfigBuilder<AgentScope> {
+        ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_idle_connections(1)
             .max_idle_connections_per_host(1)
@@ -166,11 +193,10 @@ impl AgentConfig {
             .timeout_global(bounded(self.total_timeout))
             .input_buffer_size(self.buffer_size)
             .output_buffer_size(self.buffer_size)
-            .user_agent(&self.user_agent)
+            .user_agent(user_agent)
             .proxy(proxy)
-            .tls_config(TlsConfig::builder().root_certs(root_certs).build())
+            .tls_config(tls)
             .https_only(self.https_only)
-            .build())
     }
 }
 
@@ -178,7 +204,7 @@ impl AgentConfig {
 const BUFFER_SIZES: std::ops::RangeInclusive<usize> = 4 * 1024..=16 * 1024 * 1024;
 
 /// ureq adds time-outs to the time of day without looking whether the sum exists.
-fn bounded(limit: Option<Duration>) -> Option<Duration> {
+pub(super) fn bounded(limit: Option<Duration>) -> Option<Duration> {
     const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
     limit.filter(|limit| *limit <= LONGEST)
 }
@@ -285,6 +311,7 @@ mod tests {
             .first_byte_timeout(Duration::ZERO)
             .read_timeout(Duration::ZERO)
             .total_timeout(Duration::ZERO)
+            .check_timeout(Duration::ZERO)
             .keep_alive(Duration::ZERO)
             .buffer_size(10)
             .user_agent("two\r\nlines")
@@ -298,6 +325,7 @@ mod tests {
             "first_byte_timeout",
             "read_timeout",
             "total_timeout",
+            "check_timeout",
             "keep_alive",
             "buffer_size",
             "user_agent",

@@ -3,10 +3,10 @@
 //! Shared, because `ureq`'s connector holds the TLS configuration with the tickets that make the
 //! next handshake cheap: with one an agent, every agent pays a full handshake.
 //!
-//! Each connection is wrapped, for three things that `ureq` leaves open. The wait for the first
-//! byte of an answer, in which the model thinks, is not a pause between two bytes. Reading the
-//! rest of a dropped body has a time limit, see [`read_until`]. And headers may be larger than the
-//! buffer, see [`Overflow`].
+//! Each connection is wrapped, for four things that `ureq` leaves open. The wait for the first
+//! byte of an answer, in which the model thinks, is not a pause between two bytes. A request keeps
+//! to the deadline of its lease, see [`Until`]. Reading the rest of a dropped body has a time
+//! limit, see [`read_until`]. And headers may be larger than the buffer, see [`Overflow`].
 //!
 //! This file and `dns.rs` are the only ones to name `ureq::unversioned`.
 
@@ -23,6 +23,7 @@ use ureq::unversioned::transport::{
 use ureq::{Error, Timeout};
 
 use super::config::is_socks;
+use super::deadline::Until;
 
 /// Clones share one connector.
 #[derive(Clone)]
@@ -58,16 +59,24 @@ impl Connector for SharedConnector {
             return Err(Error::Other("a socks proxy needs ureq's feature `socks-proxy`".into()));
         }
 
-        let connected = if details.request_level && hash(details.config.tls_config()) == *tls_hash {
-            // ureq keeps no TLS configuration that a request brings, so a program that sets, say,
-            // a time-out on every request would never resume a handshake. The agents' own
-            // configuration is the agents' own, whoever brings it.
-            chain.connect(&agent_level(details), chained)?
-        } else {
-            chain.connect(details, chained)?
-        };
+        // ureq keeps no TLS configuration that a request brings, so a program that sets, say, a
+        // time-out on every request would never resume a handshake. The agents' own configuration
+        // is the agents' own, whoever brings it.
+        let own_tls = details.request_level && hash(details.config.tls_config()) != *tls_hash;
+        let until = Until::current();
+        let timeout = within(details.timeout, until)?;
+        let connected = chain.connect(&changed(details, own_tls, timeout), chained);
+        let connected = connected.map_err(|error| match error {
+            // ureq waits some microseconds less than it was given, and takes that for too slow a
+            // server.
+            Error::Timeout(Timeout::Connect) if timeout != details.timeout => {
+                Error::Timeout(timeout.reason)
+            }
+            error => error,
+        })?;
         let overflow = Overflow::of(details.config.max_response_header_size());
-        Ok(connected.map(|inner| PatientTransport { inner, asked: false, used: false, overflow }))
+        let (asked, used) = (false, false);
+        Ok(connected.map(|inner| PatientTransport { inner, asked, used, until, overflow }))
     }
 }
 
@@ -77,15 +86,19 @@ impl fmt::Debug for SharedConnector {
     }
 }
 
-fn agent_level<'a>(details: &ConnectionDetails<'a>) -> ConnectionDetails<'a> {
+fn changed<'a>(
+    details: &ConnectionDetails<'a>,
+    request_level: bool,
+    timeout: NextTimeout,
+) -> ConnectionDetails<'a> {
     ConnectionDetails {
         uri: details.uri,
         addrs: details.addrs.clone(),
         config: details.config,
-        request_level: false,
+        request_level,
         resolver: details.resolver,
         now: details.now,
-        timeout: details.timeout,
+        timeout,
         current_time: details.current_time.clone(),
         run_connector: details.run_connector.clone(),
         register_shutdown: details.register_shutdown.clone(),
@@ -117,6 +130,8 @@ pub(super) struct PatientTransport {
     asked: bool,
     /// Something came back, and nobody asked since whether the connection is open.
     used: bool,
+    /// The deadline of the request it last served or serves.
+    until: Until,
     /// While it holds anything, it is the input, and the buffer of `inner` is empty.
     overflow: Overflow,
 }
@@ -134,10 +149,13 @@ impl Transport for PatientTransport {
             return Err(Error::Io(early));
         }
         self.asked = true;
-        self.inner.transmit_output(amount, steady(timeout))
+        // Kept for the body, which may be read on another thread and after other requests.
+        self.until = Until::current();
+        self.inner.transmit_output(amount, steady(within(timeout, self.until)?))
     }
 
-    fn await_input(&mut self, mut timeout: NextTimeout) -> Result<bool, Error> {
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let mut timeout = within(timeout, self.until)?;
         if self.asked {
             timeout.per_read = None;
         }
@@ -197,6 +215,18 @@ impl PatientTransport {
             }
             done => done,
         }
+    }
+}
+
+/// What `ureq`'s own time-outs and the deadline of the lease leave, whichever is less; an error if
+/// the deadline has passed, since a socket takes zero for a time of its own choosing.
+pub(super) fn within(timeout: NextTimeout, until: Until) -> Result<NextTimeout, Error> {
+    match until.remaining() {
+        Some(Duration::ZERO) => Err(Error::Timeout(Timeout::Global)),
+        Some(remaining) if timeout.after > remaining.into() => {
+            Ok(NextTimeout { after: remaining.into(), reason: Timeout::Global, ..timeout })
+        }
+        _ => Ok(timeout),
     }
 }
 
@@ -346,8 +376,9 @@ mod tests {
     fn a_budget_is_rounded_for_the_socket_and_used_to_its_end() {
         let waits = Arc::new(Mutex::new(Vec::new()));
         let inner = Box::new(Silent(waits.clone(), LazyBuffers::new(1024, 1024)));
-        let (asked, used, overflow) = (true, false, Overflow::of(1024));
-        let mut transport = PatientTransport { inner, asked, used, overflow };
+        let (asked, used, until) = (true, false, Until::NEVER);
+        let overflow = Overflow::of(1024);
+        let mut transport = PatientTransport { inner, asked, used, until, overflow };
         let budget = Duration::from_millis(59_997);
         let timeout = NextTimeout { after: budget.into(), ..NextTimeout::default() };
         assert!(matches!(transport.await_input(timeout), Err(Error::Timeout(Timeout::Global))));

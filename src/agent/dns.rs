@@ -5,7 +5,8 @@
 //! one hash.
 //!
 //! A host is unknown, being looked up, or known until its time is over. All who ask for a host
-//! that is being looked up wait for that one look-up, each within its own time-out. The look-up
+//! that is being looked up wait for that one look-up, each within its own time-out and the deadline
+//! of its lease. The look-up
 //! has a thread of its own, so nobody's time-out ends it, and it answers even if it panics. A
 //! failure goes to those who waited for it and is not remembered: who comes later asks again.
 //!
@@ -29,6 +30,8 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
+use super::connector::within;
+use super::deadline::Until;
 use crate::Clock;
 use crate::caught::{caught, say};
 use crate::clock::Time;
@@ -108,6 +111,7 @@ impl Resolver for CachingResolver {
             let host = lower_case(host);
             let warm = self.0.with_known(&host, |addrs| fill(&mut found, addrs, port, family));
             if warm.is_none() {
+                let timeout = within(timeout, Until::current())?;
                 fill(&mut found, &self.0.ask(&host, timeout)?, port, family);
             }
         }

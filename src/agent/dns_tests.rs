@@ -8,6 +8,7 @@ use ureq::unversioned::transport::time;
 
 use super::*;
 use crate::ManualClock;
+use crate::agent::deadline::Deadline;
 
 struct Bench {
     time: ManualClock,
@@ -179,6 +180,22 @@ fn hosts_do_not_wait_for_each_other_and_each_wait_has_its_own_limit() {
         assert!(patient.join().unwrap().is_ok());
     });
     assert_eq!(bench.look_ups(), 2);
+}
+
+#[test]
+fn a_wait_ends_with_the_deadline_of_its_lease() {
+    let (open, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let bench = bench(move |host| {
+        let _ = gate.lock().recv();
+        both_families(host)
+    });
+    let deadline = Deadline::none();
+    deadline.set(Some(Duration::from_millis(10)));
+    let late = deadline.until().hold(|| bench.ask("http://slow.test/"));
+    assert!(matches!(late, Err(Error::Timeout(Timeout::Global))));
+    open.send(()).unwrap();
+    assert!(bench.ask("http://slow.test/").is_ok());
 }
 
 #[test]

@@ -11,28 +11,42 @@
 //! its next holder opens a second connection, and more than `max_size` calls can run. So can they
 //! if an agent is cloned out of its lease.
 //!
+//! A request passes through its agent's middleware (`watch.rs`), which counts it and, if the lease
+//! has a deadline, leaves that for the DNS cache and the connection to keep to (`deadline.rs`).
+//!
 //! The states are those of `ureq` and of the two caches; only the DNS cache has locks, and they
 //! are described there.
 
 mod body;
+mod check;
 mod config;
 mod connector;
+mod deadline;
 mod dns;
+mod pooled;
+mod watch;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use body::{LeasedBody, Leftover, hold, hold_with};
+pub use check::{Check, CheckError, models_url};
 pub use config::{AgentConfig, Proxy, RootCerts};
+pub use pooled::PooledAgent;
 
-use crate::{Clock, ConfigError, Manage};
+use crate::{Clock, ConfigError, Manage, RequestStats};
+use check::Prepared;
 use connector::SharedConnector;
 use dns::{CachingResolver, LookUp};
+use watch::Totals;
 
 /// Makes the agents of a pool, alike and with shared TLS tickets and DNS answers.
 ///
-/// Making an agent opens no connection and takes less than a microsecond; its first request
-/// connects. Clones share everything, as do all agents made by them.
+/// Making an agent opens no connection and takes about a microsecond; its first request connects.
+/// Clones share everything, as do all agents made by them. A manager that
+/// [`with_own_totals`](Self::with_own_totals) or [`checking`](Self::checking) made of another shares
+/// all but what is counted, so that each of several pools has its own figures.
 ///
 /// An agent answers a 4xx or 5xx status as it does any other, with headers and body, and keeps the
 /// connection: look at the status.
@@ -45,6 +59,15 @@ use dns::{CachingResolver, LookUp};
 /// another thus cost one full handshake in all, while a burst makes a full one for every
 /// connection that finds no ticket. Nothing holds connections back to wait for tickets: they come
 /// with the first answer, which may take longer than all the handshakes together.
+///
+/// # Request statistics
+///
+/// [`requests`](Manage::requests) has the sums over all agents that the manager and its clones made:
+/// how many requests ended, how many of them failed, and how long they took until the headers of
+/// the answer were there or, without an answer, until they failed. A failure is an error, or a
+/// status of 500 and above, 429 or 408; a request that a lease's deadline ends is one, also if it
+/// was not sent. Redirects are part of their request; what becomes of the body is not. Checks are
+/// not counted.
 ///
 /// # Example
 ///
@@ -60,7 +83,11 @@ use dns::{CachingResolver, LookUp};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct AgentManager(Arc<Parts>);
+pub struct AgentManager {
+    shared: Arc<Shared>,
+    totals: Arc<Totals>,
+    check: Option<Arc<Prepared>>,
+}
 
 /// A pool of agents.
 pub type AgentPool = crate::Pool<AgentManager>;
@@ -68,9 +95,10 @@ pub type AgentPool = crate::Pool<AgentManager>;
 /// A lease of one of its agents.
 pub type AgentLease = crate::Lease<AgentManager>;
 
-struct Parts {
+/// What is costly, and had once.
+struct Shared {
     config: AgentConfig,
-    /// The same, as `ureq` wants it; cloned without allocation.
+    /// The same, as `ureq` wants it.
     ureq: ureq::config::Config,
     connector: SharedConnector,
     resolver: CachingResolver,
@@ -96,31 +124,81 @@ impl AgentManager {
         let ureq = config.to_ureq(connector::speaks_socks())?;
         let connector = SharedConnector::new(&ureq);
         let resolver = CachingResolver::new(config.dns_ttl, clock, look_up);
-        Ok(Self(Arc::new(Parts { config, ureq, connector, resolver })))
+        let shared = Arc::new(Shared { config, ureq, connector, resolver });
+        Ok(Self { shared, totals: Arc::default(), check: None })
+    }
+
+    /// A manager that checks its agents with `check`, a URL or a [`Check`] with headers. It shares
+    /// TLS tickets and DNS answers with this one and has request statistics of its own. Without a
+    /// check, every agent passes.
+    ///
+    /// A check is a GET on the agent's own connection. It blocks for at most
+    /// [`check_timeout`](AgentConfig::check_timeout), follows no redirect, heeds no lease's deadline
+    /// and is not counted in the statistics. The answer is read to its end, up to 4 MiB, so that
+    /// the connection stays in use.
+    ///
+    /// It is to say whether calls would be served. So it fails if there is no whole answer, if the
+    /// server is in trouble (a status of 500 and above, 408), if it has had too many requests (429)
+    /// and if it, or a proxy, refuses who asks (401, 402, 403, 407): give the check the key that the
+    /// calls will have. Any other status passes, 404 and 405 among them: a server that lists no
+    /// models may well serve.
+    ///
+    /// # Errors
+    /// A URL that is not http or https, or not https where `https_only` is set, and headers that
+    /// are none, in one error.
+    pub fn checking(&self, check: impl Into<Check>) -> Result<Self, ConfigError> {
+        let prepared = check.into().prepared(self.config().https_only)?;
+        Ok(Self { check: Some(Arc::new(prepared)), ..self.with_own_totals() })
+    }
+
+    /// A manager like this one, with the same check if there is one, that shares TLS tickets and DNS
+    /// answers with it and has request statistics of its own. Takes less than a microsecond.
+    #[must_use]
+    pub fn with_own_totals(&self) -> Self {
+        Self { totals: Arc::default(), ..self.clone() }
     }
 
     /// What the agents were asked to be.
     #[must_use]
     pub fn config(&self) -> &AgentConfig {
-        &self.0.config
+        &self.shared.config
     }
 }
 
 /// `create` never fails, and an agent is never broken: it opens a new connection when the one it
 /// kept was closed.
 impl Manage for AgentManager {
-    type Item = ureq::Agent;
-    type Error = ureq::Error;
+    type Item = PooledAgent;
+    type Error = CheckError;
 
-    fn create(&self) -> Result<ureq::Agent, ureq::Error> {
-        let Parts { ureq, connector, resolver, .. } = &*self.0;
-        Ok(ureq::Agent::with_parts(ureq.clone(), connector.clone(), resolver.clone()))
+    fn create(&self) -> Result<PooledAgent, CheckError> {
+        Ok(PooledAgent::new(&self.shared, self.totals.clone()))
+    }
+
+    /// Passes unless [`checking`](AgentManager::checking) says what to check.
+    fn check(&self, agent: &mut PooledAgent) -> Result<(), CheckError> {
+        match &self.check {
+            Some(check) => check.run(agent, self.config().check_timeout),
+            None => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn lend(&self, agent: &mut PooledAgent, remaining: Option<Duration>) {
+        agent.lend(remaining);
+    }
+
+    fn requests(&self) -> RequestStats {
+        self.totals.read()
     }
 }
 
 impl fmt::Debug for AgentManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AgentManager").field("config", self.config()).finish_non_exhaustive()
+        f.debug_struct("AgentManager")
+            .field("config", self.config())
+            .field("check", &self.check.as_ref().map(|check| check.shown()))
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,10 @@
 //! The agents against servers on loopback that speak raw HTTP.
 
+mod checks;
 mod connections;
+mod deadlines;
 mod proxies;
+mod requests;
 mod streams;
 mod support;
 mod timeouts;

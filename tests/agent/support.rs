@@ -127,7 +127,7 @@ pub fn config() -> AgentConfig {
 }
 
 pub fn agent(config: AgentConfig) -> ureq::Agent {
-    AgentManager::new(config).unwrap().create().unwrap()
+    AgentManager::new(config).unwrap().create().unwrap().into_agent()
 }
 
 pub fn get(agent: &ureq::Agent, url: &str) -> Result<String, ureq::Error> {

@@ -58,7 +58,7 @@ impl TlsServer {
     }
 
     /// Requests that came over connections of full and of resumed handshakes.
-    fn handshakes(&self) -> (usize, usize) {
+    pub fn handshakes(&self) -> (usize, usize) {
         // Counted after the answer was sent.
         self.server.closed_after();
         (self.full.load(SeqCst), self.resumed.load(SeqCst))

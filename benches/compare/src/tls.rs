@@ -69,7 +69,7 @@ pub fn client(which: &str, url: &str, pem: &str) -> Outcome<()> {
                 PoolConfig::default().min_idle(0_usize).max_size(AGENTS),
                 AgentManager::new(config)?,
             )?;
-            grown_since(before, &url, || Ok(pool.get()?))?
+            grown_since(before, &url, || Ok(pool.get()?), |lease| lease)?
         }
         _ => {
             let tls = TlsConfig::builder()
@@ -78,7 +78,7 @@ pub fn client(which: &str, url: &str, pem: &str) -> Outcome<()> {
             let timeout = AgentConfig::default().total_timeout;
             let config = ureq::Agent::config_builder().timeout_global(timeout).proxy(None);
             let config = config.tls_config(tls).build();
-            grown_since(before, &url, || Ok(Box::new(ureq::Agent::from(config.clone()))))?
+            grown_since(before, &url, || Ok(ureq::Agent::from(config.clone())), |agent| agent)?
         }
     };
     println!("{}", grown / 1e3 / AGENTS as f64);
@@ -86,15 +86,16 @@ pub fn client(which: &str, url: &str, pem: &str) -> Outcome<()> {
 }
 
 /// The memory that agents took until each had sent a request. They are all kept until then.
-fn grown_since<A: std::ops::Deref<Target = ureq::Agent>>(
+fn grown_since<A>(
     before: f64,
     url: &str,
     agent: impl Fn() -> Outcome<A>,
+    plain: impl Fn(&A) -> &ureq::Agent,
 ) -> Outcome<f64> {
     let mut agents = Vec::new();
     for _ in 0..AGENTS {
         let agent = agent()?;
-        agent.get(url).call()?.body_mut().read_to_vec()?;
+        plain(&agent).get(url).call()?.body_mut().read_to_vec()?;
         agents.push(agent);
     }
     Ok(resident_bytes()? - before)

@@ -1,0 +1,82 @@
+//! What stands between an agent and its requests: counts them, and holds them to the deadline of
+//! the lease.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use ureq::http::{Request, Response};
+use ureq::middleware::{Middleware, MiddlewareNext};
+use ureq::{Body, Error, SendBody, Timeout};
+
+use super::deadline::{Deadline, Until};
+use crate::RequestStats;
+
+/// The middleware of one agent.
+pub(super) struct Watch {
+    pub(super) deadline: Deadline,
+    pub(super) totals: Arc<Totals>,
+}
+
+/// Marks, as an extension, a request that is neither counted nor held to a deadline.
+#[derive(Clone, Copy)]
+pub(super) struct Unwatched;
+
+impl Middleware for Watch {
+    fn handle(
+        &self,
+        request: Request<SendBody>,
+        next: MiddlewareNext,
+    ) -> Result<Response<Body>, Error> {
+        if request.extensions().get::<Unwatched>().is_some() {
+            return Until::NEVER.hold(|| next.handle(request));
+        }
+        let until = self.deadline.until();
+        let began = Instant::now();
+        let answer = match until.remaining() {
+            // Before anything could be lost: the connection stays.
+            Some(Duration::ZERO) => Err(Error::Timeout(Timeout::Global)),
+            _ => until.hold(|| next.handle(request)),
+        };
+        self.totals.count(began.elapsed(), is_failure(&answer));
+        answer
+    }
+}
+
+fn is_failure(answer: &Result<Response<Body>, Error>) -> bool {
+    let status = match answer {
+        Ok(response) => response.status().as_u16(),
+        // A request can ask for this in place of an answer.
+        Err(Error::StatusCode(status)) => *status,
+        Err(_) => return true,
+    };
+    status >= 500 || matches!(status, 408 | 429)
+}
+
+/// What the requests of the agents that share it came to.
+#[derive(Default)]
+pub(super) struct Totals {
+    requests: AtomicU64,
+    failures: AtomicU64,
+    nanos: AtomicU64,
+}
+
+impl Totals {
+    // Relaxed, here and below: sums that guard no other memory.
+    fn count(&self, took: Duration, failed: bool) {
+        self.requests.fetch_add(1, Relaxed);
+        if failed {
+            self.failures.fetch_add(1, Relaxed);
+        }
+        self.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Each sum read for itself, so that a request which ends meanwhile may be in some only.
+    pub(super) fn read(&self) -> RequestStats {
+        RequestStats {
+            requests: self.requests.load(Relaxed),
+            failures: self.failures.load(Relaxed),
+            response_time: Duration::from_nanos(self.nanos.load(Relaxed)),
+        }
+    }
+}
