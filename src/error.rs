@@ -48,7 +48,24 @@ impl Problems {
         self.unless(good, name, "must be longer than zero");
     }
 
+    /// The value of the setting `name`, or a note of why it has none.
+    pub(crate) fn value<T>(
+        &mut self,
+        name: &str,
+        value: Result<T, impl fmt::Display>,
+    ) -> Option<T> {
+        value.map_err(|wrong| self.unless(false, name, wrong)).ok()
+    }
+
     pub(crate) fn check(self) -> Result<(), ConfigError> {
-        if self.0.problems.is_empty() { Ok(()) } else { Err(self.0) }
+        self.check_with(Some(()))
+    }
+
+    /// What [`Self::value`] gave, if nothing is wrong with anything.
+    pub(crate) fn check_with<T>(self, value: Option<T>) -> Result<T, ConfigError> {
+        match value {
+            Some(value) if self.0.problems.is_empty() => Ok(value),
+            _ => Err(self.0),
+        }
     }
 }

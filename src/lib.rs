@@ -27,6 +27,8 @@
 //! - [`agent`] makes `ureq` agents that share TLS tickets and DNS answers, keep to the deadline of
 //!   their lease, count their requests and can be checked; and ties a streamed answer to its lease.
 //! - [`keyed`] has one pool per key, by host, by model or by what you like, under shared limits.
+//! - [`llm`] has clients by provider, model and parameters, ready to call their model;
+//!   [`agent::OriginPool`] has agents by base URL, one such pool process-wide if you like.
 //! - [`sizing`] says how big a pool should be, from how many tasks call or from what was measured.
 //! - `test_server`, with the feature of that name, is a stand-in for an LLM server.
 //!
@@ -35,12 +37,13 @@
 //! An arrow means "uses"; there are no others.
 //!
 //! ```text
-//! error, key_error, clock, caught    nothing below them
-//! pool                            -> these         generic: Manage, Slots, Pool, Lease, workers
-//! agent                           -> pool          ureq agents: TLS, DNS, time-outs, bodies
-//! keyed                           -> pool          one pool a key, under shared limits
-//! sizing                          -> pool's Stats  pure arithmetic
-//! test_server                     -> nothing       a stand-in for an LLM server
+//! error, key_error, clock, caught  nothing below them
+//! pool         -> these            generic: Manage, Slots, Pool, Lease, workers
+//! keyed        -> pool             one pool a key, under shared limits
+//! agent        -> pool, keyed      ureq agents: TLS, DNS, time-outs, checks, bodies; by base URL
+//! llm          -> agent, keyed     clients by model
+//! sizing       -> pool's Stats     pure arithmetic
+//! test_server  -> nothing          a stand-in for an LLM server
 //! ```
 //!
 //! # Features
@@ -67,6 +70,7 @@ mod clock;
 mod error;
 mod key_error;
 pub mod keyed;
+pub mod llm;
 pub mod pool;
 mod setters;
 pub mod sizing;

@@ -5,10 +5,11 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ureq::http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use ureq::http::{HeaderMap, Uri};
 use ureq::{Body, Error};
 
 use super::config::bounded;
+use super::headers::sensitive;
 use super::pooled::PooledAgent;
 use super::watch::Unwatched;
 use crate::ConfigError;
@@ -96,23 +97,7 @@ impl Check {
         let plain = good && https_only && uri.scheme_str() == Some("http");
         problems.unless(!plain, "url", "must be https, since https_only is set");
 
-        let mut headers = HeaderMap::new();
-        for (name, value) in &self.headers {
-            let Ok(name) = name.parse::<HeaderName>() else {
-                problems.unless(false, "header", "one has a name that is no header's");
-                continue;
-            };
-            match HeaderValue::from_str(value) {
-                Ok(mut value) => {
-                    value.set_sensitive(true);
-                    headers.append(name, value);
-                }
-                Err(_) => {
-                    let what = format_args!("the value of {name} must be visible ASCII");
-                    problems.unless(false, "header", what);
-                }
-            }
-        }
+        let headers = sensitive(&self.headers, &mut problems);
         problems.check()?;
         let shown = shown(&uri).into();
         Ok(Prepared { uri, headers, shown })

@@ -23,6 +23,9 @@ mod config;
 mod connector;
 mod deadline;
 mod dns;
+mod global;
+pub(crate) mod headers;
+mod origins;
 mod pooled;
 mod watch;
 
@@ -33,6 +36,8 @@ use std::time::Duration;
 pub use body::{LeasedBody, Leftover, hold, hold_with};
 pub use check::{Check, CheckError, models_url};
 pub use config::{AgentConfig, Proxy, RootCerts};
+pub use global::GlobalInUse;
+pub use origins::OriginPool;
 pub use pooled::PooledAgent;
 
 use crate::{Clock, ConfigError, Manage, RequestStats};
@@ -158,6 +163,10 @@ impl AgentManager {
         Self { totals: Arc::default(), ..self.clone() }
     }
 
+    fn make(&self) -> PooledAgent {
+        PooledAgent::new(&self.shared, self.totals.clone())
+    }
+
     /// What the agents were asked to be.
     #[must_use]
     pub fn config(&self) -> &AgentConfig {
@@ -172,7 +181,7 @@ impl Manage for AgentManager {
     type Error = CheckError;
 
     fn create(&self) -> Result<PooledAgent, CheckError> {
-        Ok(PooledAgent::new(&self.shared, self.totals.clone()))
+        Ok(self.make())
     }
 
     /// Passes unless [`checking`](AgentManager::checking) says what to check.

@@ -1,0 +1,127 @@
+//! A client of one model.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::RequestBuilder;
+use ureq::http::HeaderMap;
+use ureq::typestate::{WithBody, WithoutBody};
+
+use crate::agent::{AgentManager, CheckError, PooledAgent};
+use crate::keyed::{BaseUrl, ModelKey};
+use crate::pool::{Manage, RequestStats};
+
+/// An agent, and what its key says of the model it is to call. Derefs to the agent.
+///
+/// A lease of one is ready to call its model; see [`LlmPool`](super::LlmPool).
+pub struct Llm {
+    agent: PooledAgent,
+    key: ModelKey,
+    place: Arc<Place>,
+}
+
+/// Where a model is called, and with what.
+pub(super) struct Place {
+    pub(super) base: BaseUrl,
+    pub(super) headers: HeaderMap,
+}
+
+impl Llm {
+    /// The provider, the model and its parameters.
+    #[must_use]
+    pub fn key(&self) -> &ModelKey {
+        &self.key
+    }
+
+    /// The URL of `path` below the provider's base URL.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        self.place.base.join(path)
+    }
+
+    /// A POST to `path` below the base URL, with the provider's headers.
+    #[must_use]
+    pub fn post(&self, path: &str) -> RequestBuilder<WithBody> {
+        self.with_headers(self.agent.post(self.url(path)))
+    }
+
+    /// A GET of `path` below the base URL, with the provider's headers.
+    #[must_use]
+    pub fn get(&self, path: &str) -> RequestBuilder<WithoutBody> {
+        self.with_headers(self.agent.get(self.url(path)))
+    }
+
+    fn with_headers<B>(&self, mut request: RequestBuilder<B>) -> RequestBuilder<B> {
+        // None for a URL that is none, which the call will say.
+        if let Some(headers) = request.headers_mut() {
+            headers.extend(self.place.headers.clone());
+        }
+        request
+    }
+}
+
+impl Deref for Llm {
+    type Target = PooledAgent;
+
+    fn deref(&self) -> &PooledAgent {
+        &self.agent
+    }
+}
+
+impl fmt::Debug for Llm {
+    /// Not the headers, which may hold a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Llm")
+            .field("key", &self.key)
+            .field("base", &self.place.base)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes the clients of one model.
+pub struct LlmManager {
+    agents: AgentManager,
+    key: ModelKey,
+    place: Arc<Place>,
+}
+
+impl LlmManager {
+    pub(super) fn new(agents: AgentManager, key: ModelKey, place: Arc<Place>) -> Self {
+        Self { agents, key, place }
+    }
+
+    pub(super) fn host(&self) -> &str {
+        self.place.base.origin().host_and_port()
+    }
+}
+
+impl Manage for LlmManager {
+    type Item = Llm;
+    type Error = CheckError;
+
+    fn create(&self) -> Result<Llm, CheckError> {
+        let agent = self.agents.create()?;
+        Ok(Llm { agent, key: self.key.clone(), place: self.place.clone() })
+    }
+
+    fn check(&self, llm: &mut Llm) -> Result<(), CheckError> {
+        self.agents.check(&mut llm.agent)
+    }
+
+    #[inline]
+    fn lend(&self, llm: &mut Llm, remaining: Option<Duration>) {
+        self.agents.lend(&mut llm.agent, remaining);
+    }
+
+    fn requests(&self) -> RequestStats {
+        self.agents.requests()
+    }
+}
+
+impl fmt::Debug for LlmManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LlmManager").field("key", &self.key).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,121 @@
+//! LLM clients by model: one pool per provider, model and parameters.
+//!
+//! ```text
+//!   LlmPool ── ModelKey ──▶ pool ──▶ Llm: an agent, and what the key says
+//!       └ providers by name: base URL, headers, check
+//! ```
+//!
+//! A lease is ready to call its model: [`Llm::post`] knows the base URL and the provider's headers,
+//! and [`Llm::key`] the model and its parameters. No state and no lock of its own: see
+//! [`keyed`](crate::keyed).
+
+mod client;
+mod provider;
+
+use std::collections::BTreeMap;
+
+pub use client::{Llm, LlmManager};
+pub use provider::Provider;
+
+use crate::agent::{AgentConfig, AgentManager};
+use crate::error::{ConfigError, Problems};
+use crate::key_error::KeyError;
+use crate::keyed::{KeyedConfig, KeyedPool, ModelKey, Setup};
+use crate::setters::setters;
+
+/// Pools of [`Llm`] clients by model; made by [`LlmConfig::build`].
+///
+/// ```
+/// use llm_pool::keyed::ModelKey;
+/// use llm_pool::llm::{LlmConfig, Provider};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = llm_pool::test_server::TestServer::start()?;
+/// # let base = format!("{}/v1", server.url());
+/// # let base = base.as_str(); // "https://api.example.com/v1", say
+/// let provider = Provider::new(base).header("authorization", "Bearer sk-...");
+/// let pool = LlmConfig::default().provider("example", provider).build()?;
+///
+/// let llm = pool.get(&ModelKey::new("example", "small").temperature(0.2))?;
+/// let question = format!(
+///     r#"{{"model": "{}", "temperature": {}, "messages": [{{"role": "user", "content": "Hi"}}]}}"#,
+///     llm.key().model(),
+///     llm.key().get_temperature().unwrap_or(1.0),
+/// );
+/// let answer = llm.post("chat/completions").content_type("application/json").send(question)?;
+/// # assert_eq!(answer.status(), 200);
+/// # Ok(())
+/// # }
+/// ```
+pub type LlmPool = KeyedPool<ModelKey, LlmManager>;
+
+/// A lease of one of its clients.
+pub type LlmLease = crate::Lease<LlmManager>;
+
+/// The settings of an [`LlmPool`], all set by chaining.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LlmConfig {
+    /// Of the pools. Default that of [`KeyedConfig`], with a `min_idle` of 3: three clients are
+    /// made ahead for every model.
+    pub pools: KeyedConfig,
+    /// Of the agents in the clients.
+    pub agents: AgentConfig,
+    /// Who provides models, by the name that a [`ModelKey`] has for it. Default none.
+    pub providers: BTreeMap<String, Provider>,
+}
+
+impl Default for LlmConfig {
+    fn default() -> Self {
+        let mut pools = KeyedConfig::default();
+        pools.pool = pools.pool.name("llm").min_idle(3);
+        Self { pools, agents: AgentConfig::default(), providers: BTreeMap::new() }
+    }
+}
+
+setters! {
+    LlmConfig {
+        pools: KeyedConfig,
+        agents: AgentConfig,
+    }
+}
+
+impl LlmConfig {
+    /// Adds a provider, in place of another one of this name.
+    #[must_use]
+    pub fn provider(mut self, name: impl Into<String>, provider: Provider) -> Self {
+        self.providers.insert(name.into(), provider);
+        self
+    }
+
+    /// The pool. Nothing is created yet: a model's clients are when it is first asked for.
+    ///
+    /// # Errors
+    /// Settings that cannot work; all that is wrong with the providers is in one error.
+    pub fn build(self) -> Result<LlmPool, ConfigError> {
+        let agents = AgentManager::new(self.agents)?;
+        let mut problems = Problems::of("LlmConfig");
+        let mut managers = BTreeMap::new();
+        for (name, provider) in &self.providers {
+            problems.unless(!name.trim().is_empty(), "provider", "must have a name");
+            let maker = problems.value(name, provider.manager(&agents));
+            managers.extend(maker.map(|maker| (name.clone(), maker)));
+        }
+        problems.unless(!self.providers.is_empty(), "providers", "there must be at least one");
+        problems.check()?;
+        KeyedPool::new(self.pools, move |key: &ModelKey| {
+            let Some(maker) = managers.get(key.provider()) else {
+                return Err(unknown(key, managers.keys()));
+            };
+            let manager = maker.of(key);
+            let host = manager.host().to_owned();
+            Ok(Setup::new(manager).host(host))
+        })
+    }
+}
+
+fn unknown<'a>(key: &ModelKey, known: impl Iterator<Item = &'a String>) -> KeyError {
+    let known: Vec<_> = known.map(String::as_str).collect();
+    let (name, known) = (key.provider(), known.join(", "));
+    KeyError::of("model key", key, format_args!("unknown provider \"{name}\", known are: {known}"))
+}
