@@ -81,7 +81,7 @@ pub use clock::{Clock, ManualClock};
 pub use error::ConfigError;
 pub use pool::{
     CreateError, EvictReason, GetError, Lease, Manage, Picture, Pool, PoolConfig, RequestStats,
-    StartError, Stats,
+    SharedLimit, StartError, Stats,
 };
 pub use ureq;
 

@@ -164,8 +164,8 @@ impl Load {
     /// What a pool's load was between two snapshots, taken `elapsed` apart. The earlier one may be
     /// `Stats::default()` if the later was taken `elapsed` after the pool's start.
     ///
-    /// - **Arrivals** are leases given out, time-outs, calls refused with `QueueFull`, and the
-    ///   change in how many wait. That is exact, save for what a pool does not count: calls that
+    /// - **Arrivals** are leases given out, time-outs, calls refused with `QueueFull` or
+    ///   `TooLate`, and the change in how many wait. That is exact, save for what a pool does not count: calls that
     ///   ended because an item could not be created or the pool was closed, and each `try_get` that
     ///   found nothing. Who calls again after a time-out counts twice.
     /// - **The mean hold** is `hold_time` over the leases that ended, which are those given out
@@ -206,6 +206,7 @@ impl Load {
         let gets = grown("gets", |stats| stats.gets);
         let timeouts = grown("timeouts", |stats| stats.timeouts);
         let refused = grown("queue_full", |stats| stats.queue_full);
+        let too_late = grown("too_late", |stats| stats.too_late);
         let ended =
             grown("gets less in_use", |stats| stats.gets.saturating_sub(stats.in_use as u64));
         let held = later.hold_time.checked_sub(earlier.hold_time);
@@ -220,7 +221,7 @@ impl Load {
         let hold = held.and_then(|held| mean(held, ended));
         problems.unless(hold.is_some(), "hold_time", "no lease ended, so no hold is known");
         problems.check()?;
-        let came = gets as f64 + timeouts as f64 + refused as f64;
+        let came = gets as f64 + timeouts as f64 + refused as f64 + too_late as f64;
         // Fewer may wait now than did: those are in `came`, and had come before.
         let came = (came + later.waiting as f64 - earlier.waiting as f64).max(0.0);
         Self::new(came / elapsed.as_secs_f64(), hold.unwrap_or_default())

@@ -44,6 +44,10 @@ pub struct PoolConfig {
     /// Most threads that may wait for an item to come back; one more gets `QueueFull` at once.
     /// Those for whom one is being created do not count. Default none.
     pub max_waiting: Option<usize>,
+    /// Whether a caller is refused at once, with `TooLate`, who could not be served in time by the
+    /// look of things: by its place in the queue and by how long leases were held of late. Default
+    /// false: it waits, in the hope that holds become shorter or limits wider.
+    pub admission: bool,
     /// Most items being created at one time, save those that `try_get` creates on its caller's
     /// thread. Default 10, at least 1.
     pub max_creating: usize,
@@ -83,6 +87,7 @@ impl Default for PoolConfig {
             max_lifetime: Some(Duration::from_secs(30 * 60)),
             max_uses: None,
             max_waiting: None,
+            admission: false,
             max_creating: 10,
             check_interval: Some(Duration::from_secs(5 * 60)),
             max_check_failures: 3,
@@ -106,6 +111,7 @@ setters! {
         max_lifetime: impl Into<Option<Duration>>,
         max_uses: impl Into<Option<u64>>,
         max_waiting: impl Into<Option<usize>>,
+        admission: bool,
         max_creating: usize,
         check_interval: impl Into<Option<Duration>>,
         max_check_failures: u32,

@@ -40,6 +40,20 @@ pub enum GetError<E> {
         /// The pool as it was at that moment.
         picture: Box<Picture>,
     },
+    /// With [`admission`](crate::PoolConfig#structfield.admission): the caller could not have been
+    /// served in time, and did not wait.
+    #[error(
+        "would time out: an estimated {estimate:.1?}, where {given:.1?} are given, for an item of {picture}"
+    )]
+    #[non_exhaustive]
+    TooLate {
+        /// How long it would have waited, and, if its deadline covers the use of the item, used it.
+        estimate: Duration,
+        /// How long it was ready to.
+        given: Duration,
+        /// The pool as it was at that moment.
+        picture: Box<Picture>,
+    },
     /// An item had to be created, and could not be.
     #[error("cannot create an item: {0}")]
     Create(#[source] E),
@@ -163,6 +177,7 @@ pub(super) enum Refusal {
     QueueFull {
         max_waiting: usize,
     },
+    TooLate,
 }
 
 impl Picture {
@@ -171,7 +186,7 @@ impl Picture {
     pub fn place(&self) -> Option<usize> {
         match self.refusal {
             Refusal::Timeout { place } => place,
-            Refusal::Exhausted | Refusal::QueueFull { .. } => None,
+            Refusal::Exhausted | Refusal::QueueFull { .. } | Refusal::TooLate => None,
         }
     }
 }
@@ -219,7 +234,7 @@ impl fmt::Display for Advice<'_> {
             return match self.0.refusal {
                 Refusal::Exhausted => write!(f, "raise {setting}, or wait with get"),
                 Refusal::QueueFull { .. } => write!(f, "raise max_waiting or {setting}"),
-                Refusal::Timeout { .. } => {
+                Refusal::Timeout { .. } | Refusal::TooLate => {
                     write!(f, "raise {setting} or wait_timeout, or hold leases for less time")
                 }
             };
@@ -229,6 +244,9 @@ impl fmt::Display for Advice<'_> {
                 return write!(f, "raise max_waiting ({max_waiting}) or max_size");
             }
             Refusal::Exhausted => return f.write_str("raise max_size, or wait with get"),
+            Refusal::TooLate => {
+                return f.write_str("raise max_size or wait_timeout, or hold leases for less time");
+            }
             Refusal::Timeout { .. } => {}
         }
         if *held > 0 {

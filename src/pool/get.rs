@@ -11,7 +11,7 @@ use super::holder::{Holder, ThreadTag};
 use super::lease::Lease;
 use super::manage::Manage;
 use super::shared::{Drops, Message, Shared};
-use super::slots::{GaveUp, Grant, Joined, Look, Offer, Refused, Ticket};
+use super::slots::{GaveUp, Grant, Joined, Late, Look, Offer, Refused, Ticket};
 use super::stats::EvictReason;
 use crate::caught::say;
 use crate::clock::Time;
@@ -97,8 +97,17 @@ impl<M: Manage> Shared<M> {
         let (wake, messages) = bounded(2);
         let holder = self.holder(line);
         let began = self.clock().now();
-        let joined =
-            self.with_exact_time(Drops::Elsewhere, |books, now| books.join(wake, now, holder));
+        let covers_use = use_until != Time::NEVER;
+        let joined = self.with_exact_time(Drops::Elsewhere, |books, now| {
+            match books.too_late(now, deadline, covers_use) {
+                Some(late) => Err(late),
+                None => Ok(books.join(wake, now, holder)),
+            }
+        });
+        let joined = joined.map_err(|Late { estimate, given }| {
+            let picture = self.picture(Refusal::TooLate, None);
+            GetError::TooLate { estimate, given, picture }
+        })?;
         let ticket = match joined {
             Ok(Joined::Waits(ticket)) => ticket,
             Ok(Joined::Item(slot, item)) => {

@@ -105,6 +105,12 @@ pub enum SharedLimit {
 }
 
 impl SharedLimit {
+    pub(super) fn in_use(&self) -> usize {
+        match *self {
+            Self::Host { in_use, .. } | Self::Total { in_use, .. } => in_use,
+        }
+    }
+
     /// The setting that holds it.
     pub(super) fn setting(&self) -> &'static str {
         match self {

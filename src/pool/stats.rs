@@ -46,6 +46,8 @@ pub struct Stats {
     pub timeouts_at_total: u64,
     /// Callers turned away because `max_waiting` threads were waiting.
     pub queue_full: u64,
+    /// Callers turned away by `admission`, because they could not have been served in time.
+    pub too_late: u64,
     /// Leases whose item came back to stay.
     pub put_back: u64,
     /// Items taken out of the pool for good by `Lease::detach`.
@@ -95,6 +97,7 @@ impl AddAssign<&Self> for Stats {
             timeouts_at_host,
             timeouts_at_total,
             queue_full,
+            too_late,
             put_back,
             detached,
             evicted,
@@ -121,6 +124,7 @@ impl AddAssign<&Self> for Stats {
         self.timeouts_at_host += timeouts_at_host;
         self.timeouts_at_total += timeouts_at_total;
         self.queue_full += queue_full;
+        self.too_late += too_late;
         self.put_back += put_back;
         self.detached += detached;
         self.evicted += evicted;

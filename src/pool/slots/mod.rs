@@ -21,6 +21,7 @@
 //! max_size` is kept by the only door in, `Slots::reserve`. Law 2 is kept by one routine,
 //! [`Slots::settle`], run after every step that may have freed capacity.
 
+mod admission;
 mod allowance;
 mod create;
 mod outbox;
@@ -40,6 +41,7 @@ use super::permits::Permits;
 use super::stats::{EvictReason, Stats};
 use crate::clock::Time;
 
+pub(crate) use admission::Late;
 pub(crate) use create::Offer;
 pub(crate) use outbox::{Alert, Grant, Job, Outbox};
 pub(crate) use queue::{GaveUp, Joined, Look, Refused, Ticket};
@@ -75,6 +77,8 @@ pub(crate) struct Slots<T, W> {
     /// Counts resets; a slot of an earlier epoch ends when its item comes back.
     epoch: u64,
     closed: bool,
+    /// How long leases were held of late; kept for `admission` only.
+    recent_hold: Option<Duration>,
     rules: Rules,
     /// Of limits shared with other pools.
     allowance: Allowance,
@@ -120,6 +124,7 @@ struct Rules {
     max_size: usize,
     min_idle: usize,
     max_waiting: usize,
+    admission: bool,
     max_creating: usize,
     max_uses: u64,
     max_check_failures: u32,
@@ -152,10 +157,12 @@ impl<T, W: Clone> Slots<T, W> {
             refill: 0,
             epoch: 0,
             closed: false,
+            recent_hold: None,
             rules: Rules {
                 max_size: 0,
                 min_idle: config.min_idle_or_default(),
                 max_waiting: config.max_waiting.unwrap_or(usize::MAX),
+                admission: config.admission,
                 max_creating: config.max_creating,
                 max_uses: config.max_uses.unwrap_or(u64::MAX),
                 max_check_failures: config.max_check_failures,
@@ -346,6 +353,9 @@ impl<T, W: Clone> Slots<T, W> {
     fn note_hold(&mut self, index: usize, now: Time) {
         let held = now.since(self.slots[index].since);
         self.totals.hold_time = self.totals.hold_time.saturating_add(held);
+        if self.rules.admission {
+            self.note_recent_hold(held);
+        }
     }
 
     fn reason_to_end(&self, index: usize, now: Time) -> Option<EvictReason> {
