@@ -17,6 +17,7 @@ mod child;
 mod contender;
 mod fairness;
 mod http;
+mod keyed;
 mod report;
 mod round_trip;
 mod server;
@@ -47,6 +48,7 @@ Measures the rows asked for, or all:
   5  HTTP on loopback, 1 and 16 threads, against one shared ureq::Agent
   6  HTTPS, 200 agents, against 200 plain ureq agents
   7  500 threads and answers of 400 ms, 500 connections and 30
+  8  a pool per key: a warm look-up, and 1000 keys with 2 agents each
 
 Exits with 1 if a target is missed.";
 
@@ -74,11 +76,11 @@ fn main() -> ExitCode {
 fn compare(words: &[&str]) -> Outcome<ExitCode> {
     let mut rows: Vec<u8> = words
         .iter()
-        .map(|word| word.parse().ok().filter(|row| (1..=7).contains(row)))
+        .map(|word| word.parse().ok().filter(|row| (1..=8).contains(row)))
         .collect::<Option<_>>()
-        .ok_or("rows are numbers from 1 to 7; see --help")?;
+        .ok_or("rows are numbers from 1 to 8; see --help")?;
     if rows.is_empty() {
-        rows.extend(1..=7);
+        rows.extend(1..=8);
     }
     if cfg!(debug_assertions) {
         println!("This is a debug build: its figures say nothing. Use --release.");
@@ -93,7 +95,8 @@ fn compare(words: &[&str]) -> Outcome<ExitCode> {
             4 => fairness::given_back_at_once(&mut table)?,
             5 => http::measure(&mut table)?,
             6 => tls::measure(&mut table)?,
-            _ => burst::measure(&mut table)?,
+            7 => burst::measure(&mut table)?,
+            _ => keyed::measure(&mut table)?,
         }
     }
     Ok(if table.end() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

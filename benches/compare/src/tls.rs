@@ -101,7 +101,7 @@ fn grown_since<A>(
     Ok(resident_bytes()? - before)
 }
 
-fn resident_bytes() -> Outcome<f64> {
+pub fn resident_bytes() -> Outcome<f64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().next()).ok_or("no VmRSS")?;
