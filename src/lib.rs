@@ -56,7 +56,7 @@
 //!
 //! Through the [`log`] crate: *debug* for every item created or evicted (with the reason) and for
 //! a pool's start and end; *info* when an unhealthy item recovered; *warn* for a failed creation
-//! or check, a time-out, a slow wait, a pool nearly full, a lease held too long and a wait that
+//! or check, a check given up, a thread that could not be had, a time-out, a slow wait, a pool nearly full, a lease held too long and a wait that
 //! may be for itself; *error* for a panic in user code. Nothing is logged under a lock. Every
 //! message names its pool.
 
@@ -80,8 +80,8 @@ pub mod test_server;
 pub use clock::{Clock, ManualClock};
 pub use error::ConfigError;
 pub use pool::{
-    CreateError, EvictReason, GetError, Lease, Manage, Picture, Pool, PoolConfig, RequestStats,
-    SharedLimit, StartError, Stats,
+    CreateError, EvictReason, GetError, ItemState, ItemStats, LastCheck, Lease, Manage, Picture,
+    Pool, PoolConfig, RequestStats, SharedLimit, StartError, Stats, WarmUpError, WhenUnhealthy,
 };
 pub use ureq;
 

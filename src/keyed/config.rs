@@ -1,7 +1,7 @@
 //! The settings of a keyed pool.
 
 use crate::error::{ConfigError, Problems};
-use crate::pool::PoolConfig;
+use crate::pool::{PoolConfig, WhenUnhealthy};
 use crate::setters::setters;
 
 use super::limits::{Caps, NONE};
@@ -45,7 +45,7 @@ pub struct KeyedConfig {
 impl Default for KeyedConfig {
     fn default() -> Self {
         Self {
-            pool: PoolConfig::default(),
+            pool: PoolConfig::default().when_unhealthy(WhenUnhealthy::Fail),
             max_pools: 1000,
             max_total: None,
             max_per_host: None,

@@ -162,8 +162,8 @@ impl<K: Key, M: Manage> Inner<K, M> {
         let config = config.name(format!("{} {shown}", common.name)).clock(common.clock.clone());
         let permits = self.limits.join(&host);
         let host = permits.host();
-        let pool =
-            Pool::start(config, manager, permits).map_err(|wrong| KeyError::new(key, wrong))?;
+        let pool = Pool::start(config, manager, permits, host.clone())
+            .map_err(|wrong| KeyError::new(key, wrong))?;
         self.made.fetch_add(1, Ordering::Relaxed);
         Ok(Ready { pool, host })
     }

@@ -51,11 +51,20 @@ pub struct PoolConfig {
     /// Most items being created at one time, save those that `try_get` creates on its caller's
     /// thread. Default 10, at least 1.
     pub max_creating: usize,
-    /// An item idle and unchecked for this long is checked in the background, at most four at a
-    /// time: a check needs a time-out of its own. Default 5 min.
+    /// An item idle and unchecked for this long is checked in the background. At most eight
+    /// checks run at one time in the whole process, at most four of them of one pool (or of one
+    /// host, where pools share one). Default 5 min.
     pub check_interval: Option<Duration>,
+    /// A check that takes longer is given up: it counts as failed, its slot serves again at once
+    /// (with [`Fail`](WhenUnhealthy::Fail) and [`Wait`](WhenUnhealthy::Wait) it stays unhealthy),
+    /// and its item is dropped whenever the check ends. One that hangs keeps its thread until then,
+    /// so give checks a time-out of their own: a pool (or host) that has four of them hanging
+    /// starts no further check until one ends. Default 10 s, at most a day.
+    pub check_timeout: Duration,
     /// Failed checks in a row after which an unhealthy item is evicted. Default 3, at least 1.
     pub max_check_failures: u32,
+    /// What callers get while all items are unhealthy. Default [`WhenUnhealthy::Replace`].
+    pub when_unhealthy: WhenUnhealthy,
     /// Longest time between two passes of the background maintenance, which expires, refills,
     /// starts checks and reports leaks; passes come every `check_interval` if that is shorter.
     /// Default 60 s.
@@ -76,6 +85,36 @@ pub struct PoolConfig {
     pub clock: Clock,
 }
 
+/// What a pool does while all its items are unhealthy: at least one failed its last check, and
+/// there is no other: none idle, leased or being created, and none under a check that did not fail
+/// the one before. A check of an unhealthy item changes nothing until it has passed.
+///
+/// Unhealthy items are checked again after pauses that begin at `maintenance_interval` and double
+/// up to `check_interval` (but to no more than 30 min), and evicted after `max_check_failures` in
+/// a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WhenUnhealthy {
+    /// Callers get new items, in free slots or in those of unhealthy items, which are evicted for
+    /// it. An unhealthy item does not count towards `min_idle`.
+    #[default]
+    Replace,
+    /// Callers get [`GetError::Unhealthy`](crate::GetError::Unhealthy) at once, and so do those
+    /// who wait when the last good item turns unhealthy. Nothing is created meanwhile. It ends by
+    /// itself: when an item passes its check, or when one is evicted after `max_check_failures`
+    /// and a new one may be created, unchecked, in its place.
+    ///
+    /// An unhealthy item keeps its slot also while others are well, and counts towards `min_idle`.
+    /// One whose check hangs beyond `check_timeout` fails again whenever its next would be due.
+    Fail,
+    /// The same, but callers wait, as long as their deadline allows.
+    /// [`try_get`](crate::Pool::try_get) gets `Exhausted`.
+    Wait,
+}
+
+/// No check may hold up others for longer.
+const LONGEST_CHECK: Duration = Duration::from_secs(24 * 3600);
+
 impl Default for PoolConfig {
     fn default() -> Self {
         Self {
@@ -90,7 +129,9 @@ impl Default for PoolConfig {
             admission: false,
             max_creating: 10,
             check_interval: Some(Duration::from_secs(5 * 60)),
+            check_timeout: Duration::from_secs(10),
             max_check_failures: 3,
+            when_unhealthy: WhenUnhealthy::Replace,
             maintenance_interval: Duration::from_secs(60),
             leak_after: None,
             slow_wait: Some(Duration::from_secs(5)),
@@ -114,7 +155,9 @@ setters! {
         admission: bool,
         max_creating: usize,
         check_interval: impl Into<Option<Duration>>,
+        check_timeout: Duration,
         max_check_failures: u32,
+        when_unhealthy: WhenUnhealthy,
         maintenance_interval: Duration,
         leak_after: impl Into<Option<Duration>>,
         slow_wait: impl Into<Option<Duration>>,
@@ -153,6 +196,12 @@ impl PoolConfig {
         problems.zero(self.idle_timeout, "idle_timeout");
         problems.zero(self.max_lifetime, "max_lifetime");
         problems.zero(self.check_interval, "check_interval");
+        problems.zero(self.check_timeout, "check_timeout");
+        problems.unless(
+            self.check_timeout <= LONGEST_CHECK,
+            "check_timeout",
+            "must be at most a day, since a check that hangs holds up others",
+        );
         problems.zero(self.maintenance_interval, "maintenance_interval");
         problems.zero(self.leak_after, "leak_after");
         problems.zero(self.slow_wait, "slow_wait");

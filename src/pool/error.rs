@@ -54,6 +54,16 @@ pub enum GetError<E> {
         /// The pool as it was at that moment.
         picture: Box<Picture>,
     },
+    /// All items are unhealthy, and the pool is set to [`Fail`](crate::WhenUnhealthy::Fail). The
+    /// picture says what the last check said and when the next is due.
+    #[error("no healthy item in {picture}")]
+    #[non_exhaustive]
+    Unhealthy {
+        /// What the last check that failed said.
+        last_error: Arc<str>,
+        /// The pool as it was at that moment.
+        picture: Box<Picture>,
+    },
     /// An item had to be created, and could not be.
     #[error("cannot create an item: {0}")]
     Create(#[source] E),
@@ -161,6 +171,11 @@ pub struct Picture {
     pub shared_limit: Option<SharedLimit>,
     /// What the last creation that failed said, and how long ago.
     pub last_create_error: Option<(Arc<str>, Duration)>,
+    /// What the last check that failed said, and how long ago.
+    pub last_check_error: Option<(Arc<str>, Duration)>,
+    /// In how long the next unhealthy item is checked; zero if one is being checked, or due;
+    /// `None` if there is none.
+    pub next_check: Option<Duration>,
     /// No creation has succeeded since.
     pub(super) creation_fails: bool,
     pub(super) refusal: Refusal,
@@ -178,6 +193,7 @@ pub(super) enum Refusal {
         max_waiting: usize,
     },
     TooLate,
+    Unhealthy,
 }
 
 impl Picture {
@@ -186,7 +202,10 @@ impl Picture {
     pub fn place(&self) -> Option<usize> {
         match self.refusal {
             Refusal::Timeout { place } => place,
-            Refusal::Exhausted | Refusal::QueueFull { .. } | Refusal::TooLate => None,
+            Refusal::Exhausted
+            | Refusal::QueueFull { .. }
+            | Refusal::TooLate
+            | Refusal::Unhealthy => None,
         }
     }
 }
@@ -219,30 +238,47 @@ impl fmt::Display for Picture {
         if let Some((error, ago)) = &self.last_create_error {
             write!(f, ", last creation error {ago:.1?} ago: {error}")?;
         }
+        if let (Some((error, ago)), Some(next)) = (&self.last_check_error, self.next_check) {
+            write!(f, ", last check error {ago:.1?} ago: {error}")?;
+            match next {
+                Duration::ZERO => f.write_str(", next check now")?,
+                next => write!(f, ", next check in {next:.1?}")?,
+            }
+        }
         write!(f, "; {}", Advice(self))
     }
 }
+
+const COMES_BACK: &str = "an item comes back when it passes its check: see the last check error";
 
 /// Which setting would have helped.
 struct Advice<'a>(&'a Picture);
 
 impl fmt::Display for Advice<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Picture { stats, held_by_caller: held, .. } = self.0;
+        let Picture { stats, held_by_caller: held, next_check, .. } = self.0;
+        let others = stats.idle + stats.in_use + stats.creating;
+        let all_unhealthy = next_check.is_some() && others == 0;
         if let Some(limit) = &self.0.shared_limit {
             let setting = limit.setting();
-            return match self.0.refusal {
-                Refusal::Exhausted => write!(f, "raise {setting}, or wait with get"),
-                Refusal::QueueFull { .. } => write!(f, "raise max_waiting or {setting}"),
+            match self.0.refusal {
+                Refusal::Exhausted => return write!(f, "raise {setting}, or wait with get"),
+                Refusal::QueueFull { .. } => return write!(f, "raise max_waiting or {setting}"),
                 Refusal::Timeout { .. } | Refusal::TooLate => {
-                    write!(f, "raise {setting} or wait_timeout, or hold leases for less time")
+                    return write!(
+                        f,
+                        "raise {setting} or wait_timeout, or hold leases for less time"
+                    );
                 }
-            };
+                Refusal::Unhealthy => {}
+            }
         }
         match self.0.refusal {
             Refusal::QueueFull { max_waiting } => {
                 return write!(f, "raise max_waiting ({max_waiting}) or max_size");
             }
+            Refusal::Unhealthy => return f.write_str(COMES_BACK),
+            Refusal::Exhausted if all_unhealthy => return f.write_str(COMES_BACK),
             Refusal::Exhausted => return f.write_str("raise max_size, or wait with get"),
             Refusal::TooLate => {
                 return f.write_str("raise max_size or wait_timeout, or hold leases for less time");
@@ -259,6 +295,8 @@ impl fmt::Display for Advice<'_> {
             f.write_str("raise max_size or wait_timeout, or hold leases for less time")
         } else if self.0.creation_fails {
             f.write_str("items cannot be created: see the last creation error")
+        } else if all_unhealthy {
+            f.write_str(COMES_BACK)
         } else if stats.creating > 0 {
             f.write_str("creation is slow: raise min_idle to have items ready, or wait_timeout")
         } else {

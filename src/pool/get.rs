@@ -72,6 +72,7 @@ impl<M: Manage> Shared<M> {
                 });
             }
             Offer::Closed => return Err(GetError::Closed),
+            Offer::Unhealthy => return Err(self.unhealthy()),
         };
         let began = self.clock().now();
         let item = self.create().map_err(|error| {
@@ -116,6 +117,7 @@ impl<M: Manage> Shared<M> {
                 return Ok(Lease::new(self.clone(), slot, item, taker, waited, use_until));
             }
             Err(Refused::Closed) => return Err(GetError::Closed),
+            Err(Refused::Unhealthy) => return Err(self.unhealthy()),
             Err(Refused::QueueFull) => {
                 let max_waiting = self.config.max_waiting.unwrap_or(usize::MAX);
                 let picture = self.picture(Refusal::QueueFull { max_waiting }, None);
@@ -126,6 +128,12 @@ impl<M: Manage> Shared<M> {
         let lease = wait.run()?;
         self.warn_if_slow(Lease::waited(&lease), line);
         Ok(lease)
+    }
+
+    fn unhealthy(&self) -> GetError<M::Error> {
+        let picture = self.picture(Refusal::Unhealthy, None);
+        let last_error = picture.last_check_error.as_ref().map(|(text, _)| text.clone());
+        GetError::Unhealthy { last_error: last_error.unwrap_or_default(), picture }
     }
 
     fn warn_if_waiting_for_itself(self: &Arc<Self>, line: Line) {
@@ -177,6 +185,7 @@ impl<M: Manage> Wait<'_, M> {
             match message {
                 Message::Grant(Grant::Item(slot, item)) => return Ok(self.lease(slot, item)),
                 Message::Grant(Grant::Closed) => return Err(GetError::Closed),
+                Message::Grant(Grant::Unhealthy) => return Err(self.shared.unhealthy()),
                 Message::CreateFailed(error) => return Err(error.into()),
                 Message::Grant(Grant::Look) => match self.look() {
                     Look::Item(slot, item) => return Ok(self.lease(slot, item)),

@@ -1,21 +1,21 @@
-//! The one background thread of all pools: it sleeps until a pool's next pass is due, and ends
-//! with the last pool.
+//! The one background thread of all pools: it sleeps until a pool's next pass is due or a check is
+//! to be given up, and ends with the last pool.
 //!
 //! It holds pools weakly, so a pool's end needs no word to it, and it never runs a creation or a
-//! check itself: those go to workers. Its lock guards the list of pools and is not held during a
+//! check itself: those go to workers and checkers. Its lock guards the list of pools and is not held during a
 //! pass.
 
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::caught::{caught, say};
 
 /// What can be maintained.
 pub(super) trait Upkeep: Send + Sync {
-    /// One pass. Returns when the next is due, or `None` if there will be none.
+    /// One visit. Returns when the next is due, or `None` if there need be none.
     fn upkeep(self: Arc<Self>) -> Option<Duration>;
 }
 
@@ -23,6 +23,22 @@ pub(super) trait Upkeep: Send + Sync {
 pub(super) fn enrol(pool: Weak<dyn Upkeep>, first: Duration) {
     let mut rounds = ROUNDS.lock();
     rounds.visits.push(Visit { due: due_in(first), pool });
+    wake(rounds);
+}
+
+/// Has a pool visited within `pause`, if it would not be anyway.
+pub(super) fn hasten(pool: &Weak<dyn Upkeep>, pause: Duration) {
+    let mut rounds = ROUNDS.lock();
+    let due = due_in(pause);
+    let found = rounds.visits.iter_mut().find(|visit| visit.is_of(pool) && visit.due > due);
+    if let Some(visit) = found {
+        visit.due = due;
+        wake(rounds);
+    }
+}
+
+/// Lets the thread look at the list again, or starts it.
+fn wake(mut rounds: MutexGuard<'_, Rounds>) {
     if rounds.running {
         CHANGED.notify_one();
         return;
@@ -31,7 +47,7 @@ pub(super) fn enrol(pool: Weak<dyn Upkeep>, first: Duration) {
     rounds.running = spawned.is_ok();
     drop(rounds);
     if let Err(error) = spawned {
-        // The next pool tries again. Until then the pools work, but expire only at use.
+        // The next pool or check tries again. Until then the pools work, but expire only at use.
         say!(Warn, "cannot start the maintenance thread: {error}");
     }
 }
@@ -75,13 +91,20 @@ fn run() {
         }
         // Stays on the list meanwhile, so that it can be withdrawn.
         let pool = next.pool.clone();
+        // Whatever hastens the next visit during this one may have come too late for it to see.
+        if let Some(visit) = rounds.visits.iter_mut().find(|visit| visit.is_of(&pool)) {
+            visit.due = due_in(Duration::MAX);
+        }
         drop(rounds);
         // A manager's drop may run here, if its pool ends meanwhile, and may panic.
         let visit = || pool.upgrade().and_then(|pool| pool.upkeep());
         let pause = caught(visit).unwrap_or(None);
         rounds = ROUNDS.lock();
         match (pause, rounds.visits.iter().position(|visit| visit.is_of(&pool))) {
-            (Some(pause), Some(at)) => rounds.visits[at].due = due_in(pause),
+            (Some(pause), Some(at)) => {
+                let visit = &mut rounds.visits[at];
+                visit.due = visit.due.min(due_in(pause));
+            }
             (None, Some(at)) => {
                 rounds.visits.swap_remove(at);
             }

@@ -36,7 +36,9 @@ pub trait Manage: Send + Sync + 'static {
     /// Whatever keeps the item from being made; it reaches the caller who waits for it.
     fn create(&self) -> Result<Self::Item, Self::Error>;
 
-    /// A slow probe of an idle item, run in the background every `check_interval`.
+    /// A slow probe of an idle item, run in the background every `check_interval`. One that takes
+    /// longer than `check_timeout` counts as failed, but keeps its thread until it returns: give it
+    /// a time-out of its own.
     ///
     /// # Errors
     /// Why the item does not serve. The pool sets it aside and probes it again later.

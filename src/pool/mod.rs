@@ -8,7 +8,7 @@
 //!     │                │                     ▲        ▲
 //!     │   below the cap│                     │        │
 //!     │                ▼                     │        │
-//!     │             worker: create, check ───┘     maintenance: expire, refill, check
+//!     │      worker: create ─────────────────┘   checker: check ◀── maintenance: expire, refill
 //!     ▼
 //!   Slots: the books, under the one lock
 //! ```
@@ -16,8 +16,13 @@
 //! **Two laws.** An item is in exactly one place: idle, being created, being checked, unhealthy,
 //! or leased (which counts it on its way to a waiter); all of them together are at most
 //! `max_size` after every step (after a `resize` below what is out, as soon as that has come back).
+//! An item whose check was given up may be none of the pool's any more; see the `checks` module.
 //! And waiters are served in the order they came, by whatever frees
 //! capacity, at once. Both are kept in the `slots` module, which one can read in ten minutes.
+//!
+//! **All unhealthy.** An item that fails its check is set aside and checked again after growing
+//! pauses. Callers get others meanwhile; what they get when there is no other is the pool's
+//! [`WhenUnhealthy`]: a new item, an error at once, or a wait until one is well again.
 //!
 //! **One lock** guards the books. No user code runs under it, nor anything that blocks.
 //!
@@ -29,10 +34,12 @@
 //! thread that took a lease and gave it to another thread is told the same: the pool knows who
 //! took a lease, not who has it.
 
+mod checkers;
 mod config;
 mod error;
 mod get;
 mod holder;
+mod item_stats;
 mod lease;
 mod maintenance;
 mod manage;
@@ -40,6 +47,7 @@ pub(crate) mod permits;
 mod shared;
 mod slots;
 mod stats;
+mod warm_up;
 mod worker;
 
 use std::fmt;
@@ -47,12 +55,14 @@ use std::panic::Location;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-pub use config::PoolConfig;
+pub use config::{PoolConfig, WhenUnhealthy};
 pub use error::{CreateError, GetError, Picture, StartError};
+pub use item_stats::{ItemState, ItemStats, LastCheck};
 pub use lease::Lease;
 pub use manage::Manage;
 pub use permits::SharedLimit;
 pub use stats::{EvictReason, RequestStats, Stats};
+pub use warm_up::WarmUpError;
 
 use crate::caught::{caught, say};
 use crate::error::{ConfigError, Problems};
@@ -97,19 +107,21 @@ impl<M: Manage> Pool<M> {
     /// [`StartError::Config`] names all settings that cannot work; nothing is created then.
     /// [`StartError::NotReady`] only with `fail_fast`.
     pub fn new(config: PoolConfig, manager: M) -> Result<Self, StartError<M::Error>> {
-        let pool = Self::build(config, manager, None)?;
+        let pool = Self::build(config, manager, None, None)?;
         pool.create_first_items()?;
         pool.start_maintenance();
         Ok(pool)
     }
 
-    /// The same under limits shared with other pools, and without waiting for the first items.
+    /// The same under limits shared with other pools, the checks of `host` among them, and without
+    /// waiting for the first items.
     pub(crate) fn start(
         config: PoolConfig,
         manager: M,
         permits: Arc<dyn Permits>,
+        host: Arc<str>,
     ) -> Result<Self, ConfigError> {
-        let pool = Self::build(config, manager, Some(permits.clone()))?;
+        let pool = Self::build(config, manager, Some(permits.clone()), Some(host))?;
         let shared = &pool.shared;
         permits.bind(Arc::downgrade(shared) as Weak<dyn Permitted>);
         shared.with_exact_time(Drops::Here, |books, now| books.fill(now));
@@ -121,9 +133,10 @@ impl<M: Manage> Pool<M> {
         config: PoolConfig,
         manager: M,
         permits: Option<Arc<dyn Permits>>,
+        check_group: Option<Arc<str>>,
     ) -> Result<Self, ConfigError> {
         config.check()?;
-        let shared = Arc::new(Shared::new(config, manager, permits));
+        let shared = Arc::new(Shared::new(config, manager, permits, check_group));
         Ok(Self { shared: shared.clone(), _last: Arc::new(CloseOnDrop(shared)) })
     }
 
@@ -131,7 +144,8 @@ impl<M: Manage> Pool<M> {
         let shared = &self.shared;
         if shared.clock().is_system() {
             let weak: Weak<Shared<M>> = Arc::downgrade(shared);
-            maintenance::enrol(weak, shared.pass_interval());
+            let first = shared.with_exact_time(Drops::Here, |books, now| books.plan_pass(now));
+            maintenance::enrol(weak, first);
         }
         say!(Debug, "pool \"{}\": started: {}", shared.name(), shared.stats());
     }
@@ -199,10 +213,33 @@ impl<M: Manage> Pool<M> {
     /// for no other thread. The creation runs on the calling thread, for as long as it takes.
     ///
     /// # Errors
-    /// `Exhausted`, `Create`, `CreatePanicked` or `Closed`.
+    /// `Exhausted`, `Create`, `CreatePanicked`, `Unhealthy` or `Closed`.
     #[track_caller]
     pub fn try_get(&self) -> Result<Lease<M>, GetError<M::Error>> {
         self.shared.try_get(Location::caller())
+    }
+
+    /// Brings the pool to at least `n` items in all, created several at a time (`max_creating`),
+    /// and has every idle one that was neither used nor checked pass its check, four at a time.
+    /// A check that makes a request leaves its connection open for the first caller. Returns how
+    /// many items are idle and were used or have passed; callers may have taken some meanwhile.
+    /// Idle items beyond `min_idle` still go after `idle_timeout`.
+    ///
+    /// Blocks until done, at most for `wait_timeout`. Each missing item is tried once. What was
+    /// begun goes on after an error, and what was made stays.
+    ///
+    /// # Errors
+    /// [`WarmUpError::TooMany`] if `n` is more than `max_size`; [`WarmUpError::NotReady`], with
+    /// the reason and how many are ready, if a creation or check of this pool failed meanwhile or
+    /// the time was too short; [`WarmUpError::Closed`].
+    pub fn warm_up(&self, n: usize) -> Result<usize, WarmUpError> {
+        self.shared.warm_up(n)
+    }
+
+    /// What the last check that failed said, and how long ago; `None` if none ever did.
+    #[must_use]
+    pub fn last_check_error(&self) -> Option<(Arc<str>, Duration)> {
+        self.shared.last_check_error()
     }
 
     /// Counts and totals, all from one moment.
@@ -216,6 +253,13 @@ impl<M: Manage> Pool<M> {
     #[must_use]
     pub fn requests(&self) -> RequestStats {
         caught(|| self.manager().requests()).unwrap_or_default()
+    }
+
+    /// Every item there is and every one being created, all from one moment, in no order that
+    /// means anything. Looks at each slot under the pool's lock, so not for every get.
+    #[must_use]
+    pub fn items(&self) -> Vec<ItemStats> {
+        self.shared.items()
     }
 
     /// What makes and judges the items.
@@ -246,13 +290,14 @@ impl<M: Manage> Pool<M> {
 
     /// Runs a pass of maintenance now, as the background thread does every
     /// `maintenance_interval`: evicts what is idle or old, refills to `min_idle`, starts due
-    /// checks, reports leaks. Returns how many items it evicted; refill and checks go on in the
-    /// background.
+    /// checks, gives up those that hang, reports leaks. Returns how many items it evicted; refill
+    /// and checks go on in the background.
     pub fn clean_up(&self) -> u64 {
         self.shared.with_exact_time(Drops::Here, |books, now| books.sweep(now))
     }
 
-    /// Has every idle and every unhealthy item checked now, in the background, four at a time.
+    /// Has every idle and every unhealthy item checked now, in the background: at most eight at a
+    /// time in the whole process, four of them of this pool. Returns at once.
     pub fn check_all(&self) {
         self.shared.with_exact_time(Drops::Here, |books, now| books.make_all_due(now));
     }
@@ -317,31 +362,34 @@ impl<M: Manage> Shared<M> {
 
     /// Says whether the pool is closed now.
     fn close_if(self: &Arc<Self>, may: impl FnOnce(&Books<M>) -> bool) -> bool {
-        let step = |books: &mut Books<M>, _| {
+        let step = |books: &mut Books<M>, now| {
             let first = !books.is_closed() && may(books) && books.close();
-            (first, books.is_closed())
+            (first, books.is_closed(), books.next_upkeep(now))
         };
-        let (first, is_closed) = self.with_exact_time(Drops::Here, step);
+        let (first, is_closed, next) = self.with_exact_time(Drops::Here, step);
         if first {
-            maintenance::withdraw(&(Arc::downgrade(self) as Weak<dyn Upkeep>));
+            // Else it comes once more, to give up what hangs.
+            if next.is_none() {
+                maintenance::withdraw(&(Arc::downgrade(self) as Weak<dyn Upkeep>));
+            }
             say!(Debug, "pool \"{}\": closed: {}", self.name(), self.stats());
         }
         is_closed
     }
 
-    fn pass_interval(&self) -> Duration {
-        let sweep = self.config.maintenance_interval;
-        self.config.check_interval.map_or(sweep, |check| check.min(sweep))
+    /// Has the background maintenance come within `pause`, if there is one.
+    fn come_within(self: &Arc<Self>, pause: Option<Duration>) {
+        if let (Some(pause), true) = (pause, self.clock().is_system()) {
+            maintenance::hasten(&(Arc::downgrade(self) as Weak<dyn Upkeep>), pause);
+        }
     }
 }
 
 impl<M: Manage> Upkeep for Shared<M> {
     fn upkeep(self: Arc<Self>) -> Option<Duration> {
-        if self.is_closed() {
-            return None;
-        }
         // Drops on a worker: one that hangs shall not keep the other pools from their maintenance.
-        self.with_exact_time(Drops::Elsewhere, |books, now| books.sweep(now));
-        Some(self.pass_interval())
+        self.with_exact_time(Drops::Elsewhere, |books, now| {
+            books.upkeep(now).map(|next| next.since(now))
+        })
     }
 }

@@ -8,14 +8,18 @@
 //! errors.
 
 use std::hint;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::checkers;
 use super::config::PoolConfig;
 use super::error::{CreateError, Picture, Refusal};
 use super::holder::ThreadTag;
+use super::item_stats::ItemStats;
 use super::manage::Manage;
 use super::permits::{self, Granted, Permits, Permitted, SharedLimit};
 use super::slots::{Alert, Grant, Outbox, Slots};
@@ -45,11 +49,14 @@ pub(super) enum Drops {
 
 pub(crate) struct Shared<M: Manage> {
     books: Mutex<Books<M>>,
-    /// Signalled when the last lease of a closed pool came home, and when creation has settled.
+    /// Signalled when the last lease of a closed pool came home, when creation has settled, and
+    /// after every step but the shortest while somebody warms the pool up.
     changed: Condvar,
     manager: M,
     permits: Option<Arc<dyn Permits>>,
     name: Arc<str>,
+    /// Pools with the same text here share the checks that one group may have under way.
+    pub(super) check_group: Arc<str>,
     pub(super) config: PoolConfig,
     trouble: Mutex<Option<Trouble>>,
     /// The last creation error that no waiter was there to hear.
@@ -66,13 +73,19 @@ struct Trouble {
 }
 
 impl<M: Manage> Shared<M> {
-    pub(super) fn new(config: PoolConfig, manager: M, permits: Option<Arc<dyn Permits>>) -> Self {
+    pub(super) fn new(
+        config: PoolConfig,
+        manager: M,
+        permits: Option<Arc<dyn Permits>>,
+        check_group: Option<Arc<str>>,
+    ) -> Self {
         Self {
             books: Mutex::new(Slots::new(&config, permits.clone())),
             changed: Condvar::new(),
             manager,
             permits,
             name: config.name.as_str().into(),
+            check_group: check_group.unwrap_or_else(own_group),
             config,
             trouble: Mutex::new(None),
             unclaimed_error: Mutex::new(None),
@@ -95,6 +108,17 @@ impl<M: Manage> Shared<M> {
 
     pub(super) fn stats(&self) -> Stats {
         self.lock().stats()
+    }
+
+    pub(super) fn items(&self) -> Vec<ItemStats> {
+        let books = self.lock();
+        books.items(self.clock().now())
+    }
+
+    pub(super) fn last_check_error(&self) -> Option<(Arc<str>, Duration)> {
+        let now = self.clock().now();
+        let last = self.lock().last_check_error();
+        last.map(|(text, at)| (text, now.since(at)))
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -169,7 +193,7 @@ impl<M: Manage> Shared<M> {
         let now = self.clock().now();
         let result = step(&mut books, now);
         let outbox = books.take_outbox().unwrap_or_default();
-        let changed = books.in_use() == 0 || books.is_filled();
+        let changed = books.in_use() == 0 || books.is_filled() || books.is_warming();
         drop(books);
         if changed {
             self.changed.notify_all();
@@ -217,15 +241,15 @@ impl<M: Manage> Shared<M> {
         for job in jobs {
             self.start_worker(|shared| shared.work(job));
         }
+        for alert in alerts {
+            self.tell(alert);
+        }
         // Last: a drop may take its time, and nobody who waits shall.
         match drops {
             Drops::Elsewhere if !trash.is_empty() => {
                 self.start_worker(|shared| shared.dispose_of(trash));
             }
             _ => self.dispose_of(trash),
-        }
-        for alert in alerts {
-            self.tell(alert);
         }
     }
 
@@ -255,7 +279,7 @@ impl<M: Manage> Shared<M> {
         }
     }
 
-    fn tell(&self, alert: Alert) {
+    fn tell(self: &Arc<Self>, alert: Alert) {
         match alert {
             Alert::NearlyFull => {
                 say!(Warn, "pool \"{}\": nearly full: {}", self.name, self.stats());
@@ -270,12 +294,24 @@ impl<M: Manage> Shared<M> {
             Alert::Recovered => {
                 say!(Info, "pool \"{}\": an unhealthy item passed its check again", self.name);
             }
+            Alert::ChecksDue => {
+                let pool: Weak<Self> = Arc::downgrade(self);
+                checkers::announce(&self.check_group, pool);
+            }
+            Alert::CheckGivenUp { check, ran } => {
+                checkers::give_up(check);
+                say!(Warn, "pool \"{}\": gives up a check that has run for {ran:.1?}", self.name);
+            }
         }
     }
 
     pub(super) fn note_trouble(&self, text: &str) {
         let trouble = Trouble { text: text.into(), at: self.clock().now(), over: false };
         *self.trouble.lock() = Some(trouble);
+    }
+
+    pub(super) fn last_create_error(&self) -> Option<Arc<str>> {
+        self.trouble.lock().as_ref().map(|trouble| trouble.text.clone())
     }
 
     pub(super) fn trouble_is_over(&self) {
@@ -294,7 +330,7 @@ impl<M: Manage> Shared<M> {
     /// one.
     pub(super) fn picture(&self, refusal: Refusal, limit: Option<SharedLimit>) -> Box<Picture> {
         let now = self.clock().now();
-        let (stats, held_by_caller, oldest_lease, shared_limit) = {
+        let (stats, held_by_caller, oldest_lease, shared_limit, health) = {
             let books = self.lock();
             // Counting looks at every slot; nearly always the thread itself knows better.
             let may_hold = ThreadTag::may_hold();
@@ -304,8 +340,10 @@ impl<M: Manage> Shared<M> {
             let oldest = if waited { books.oldest_lease(now) } else { None };
             let oldest = oldest.map(|(age, holder)| (age, holder.place()));
             let limit = limit.or_else(|| if waited { None } else { books.shared_limit_in_force() });
-            (books.stats(), held, oldest, limit)
+            let health = (books.last_check_error(), books.next_recheck(now));
+            (books.stats(), held, oldest, limit, health)
         };
+        let (check_error, next_check) = health;
         let trouble = self.trouble.lock().clone();
         Box::new(Picture {
             pool: self.name.clone(),
@@ -314,6 +352,8 @@ impl<M: Manage> Shared<M> {
             oldest_lease,
             shared_limit,
             refusal,
+            last_check_error: check_error.map(|(text, at)| (text, now.since(at))),
+            next_check: next_check.map(|due| due.since(now)),
             creation_fails: trouble.as_ref().is_some_and(|trouble| !trouble.over),
             last_create_error: trouble.map(|trouble| (trouble.text, now.since(trouble.at))),
         })
@@ -328,6 +368,12 @@ impl<M: Manage> Permitted for Shared<M> {
     fn give_up_idle(self: Arc<Self>) -> bool {
         self.with_exact_time(Drops::Elsewhere, |books, _| books.give_up_idle())
     }
+}
+
+/// A group for one pool alone. With a space, which no host's name has.
+fn own_group() -> Arc<str> {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    format!("pool {}", LAST.fetch_add(1, Ordering::Relaxed)).into()
 }
 
 /// The user's words may span lines; a log line and a picture may not.

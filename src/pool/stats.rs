@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// A pool's counts, all read at one moment under its lock.
 ///
-/// The first seven say what is there now; at every moment
+/// The first eight say what is there now; at every moment
 /// `idle + in_use + creating + checking + unhealthy` is the pool's size, at most `max_size`
 /// (save after a [`resize`](crate::Pool::resize) below what is leased). The rest are totals since
 /// the start, and balance: `created = evicted + detached + size - creating`.
@@ -23,10 +23,12 @@ pub struct Stats {
     pub in_use: usize,
     /// Items being created.
     pub creating: usize,
-    /// Idle items whose check is running.
+    /// Idle or unhealthy items whose check is running.
     pub checking: usize,
     /// Items set aside after a failed check, to be checked again.
     pub unhealthy: usize,
+    /// Whether checks are due that wait for their turn: of all pools, eight run at one time.
+    pub checks_due: bool,
     /// Threads waiting.
     pub waiting: usize,
 
@@ -54,8 +56,12 @@ pub struct Stats {
     pub detached: u64,
     /// Items evicted, for whatever reason.
     pub evicted: u64,
-    /// Checks that failed or panicked.
+    /// Checks that ended, well or not, or were given up.
+    pub checks: u64,
+    /// Checks that failed, panicked or were given up.
     pub check_failures: u64,
+    /// Of these, the ones given up at `check_timeout`.
+    pub check_timeouts: u64,
     /// All time spent waiting, by those who then got a lease.
     pub wait_time: Duration,
     /// The longest wait of one who then got a lease.
@@ -88,6 +94,7 @@ impl AddAssign<&Self> for Stats {
             creating,
             checking,
             unhealthy,
+            checks_due,
             waiting,
             created,
             create_failures,
@@ -101,7 +108,9 @@ impl AddAssign<&Self> for Stats {
             put_back,
             detached,
             evicted,
+            checks,
             check_failures,
+            check_timeouts,
             wait_time,
             longest_wait,
             hold_time,
@@ -115,6 +124,7 @@ impl AddAssign<&Self> for Stats {
         self.creating += creating;
         self.checking += checking;
         self.unhealthy += unhealthy;
+        self.checks_due |= checks_due;
         self.waiting += waiting;
         self.created += created;
         self.create_failures += create_failures;
@@ -128,7 +138,9 @@ impl AddAssign<&Self> for Stats {
         self.put_back += put_back;
         self.detached += detached;
         self.evicted += evicted;
+        self.checks += checks;
         self.check_failures += check_failures;
+        self.check_timeouts += check_timeouts;
         self.wait_time = self.wait_time.saturating_add(*wait_time);
         self.longest_wait = self.longest_wait.max(*longest_wait);
         self.hold_time = self.hold_time.saturating_add(*hold_time);
@@ -202,7 +214,8 @@ pub enum EvictReason {
     Lifetime,
     /// It reached `max_uses`.
     Uses,
-    /// It failed its checks, or a waiter needed its slot while it was unhealthy.
+    /// It failed its checks or one was given up, or a waiter needed its slot while it was
+    /// unhealthy.
     Unhealthy,
     /// It was made before a `reset`.
     Reset,

@@ -1,11 +1,13 @@
-//! Workers: short-lived threads that create and check items, off the lock and off the caller's
-//! thread. One that hangs in user code holds up no caller past its deadline, and no other worker.
+//! The user's code, run off the lock and off the caller's thread: short-lived workers create items
+//! and drop them, the checkers of all pools check them. One that hangs in user code holds up no
+//! caller past its deadline, and no other worker.
 
 use std::sync::Arc;
 use std::thread;
 
 use parking_lot::Mutex;
 
+use super::checkers::Checked;
 use super::error::CreateError;
 use super::manage::Manage;
 use super::shared::{Books, Drops, Message, PoolOutbox, Shared, one_line};
@@ -30,19 +32,19 @@ impl<M: Manage> Shared<M> {
         }
     }
 
-    pub(super) fn work(self: &Arc<Self>, first: Job<M::Item>) {
+    pub(super) fn work(self: &Arc<Self>, first: Job) {
         let mut next = Some(first);
-        while let Some(job) = next {
-            next = match job {
-                Job::Create(slot) => self.create_for_queue(slot),
-                Job::Check(slot, item) => self.check(slot, item),
-            };
+        while let Some(Job::Create(slot)) = next {
+            next = self.create_for_queue(slot);
         }
     }
 
-    fn create_for_queue(self: &Arc<Self>, slot: usize) -> Option<Job<M::Item>> {
+    fn create_for_queue(self: &Arc<Self>, slot: usize) -> Option<Job> {
         match self.create() {
-            Ok(item) => self.work_step(|books, now| books.created(slot, item, now)),
+            Ok(item) => {
+                let ((), outbox) = self.locked(|books, now| books.created(slot, item, now));
+                self.carry_out_but_one(outbox)
+            }
             Err(error) => self.tell_create_failed(slot, error),
         }
     }
@@ -51,7 +53,7 @@ impl<M: Manage> Shared<M> {
         self: &Arc<Self>,
         slot: usize,
         error: CreateError<M::Error>,
-    ) -> Option<Job<M::Item>> {
+    ) -> Option<Job> {
         // Held across the step: whoever sees that creation has settled finds its error here.
         let mut unclaimed = self.unclaimed_error.lock();
         let (waiter, outbox) = self.locked(|books, now| books.create_failed(slot, now));
@@ -69,33 +71,37 @@ impl<M: Manage> Shared<M> {
         self.carry_out_but_one(outbox)
     }
 
-    fn check(self: &Arc<Self>, slot: usize, mut item: M::Item) -> Option<Job<M::Item>> {
+    /// Runs the user's `check`, and logs how it went.
+    fn check(&self, item: &mut M::Item) -> Result<(), Arc<str>> {
         // To text at once: printing and dropping the error are the user's code too.
-        let probe =
-            || self.manager().check(&mut item).map_err(|error| one_line(&error.to_string()));
-        let passed = match caught(probe) {
-            Ok(Ok(())) => true,
+        let probe = || self.manager().check(item).map_err(|error| one_line(&error.to_string()));
+        match caught(probe) {
+            Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 say!(Warn, "pool \"{}\": an item failed its check: {error}", self.name());
-                false
+                Err(error.into())
             }
             Err(said) => {
                 self.log_panic("check", &said);
-                false
+                Err(format!("check panicked: {}", one_line(&said)).into())
             }
-        };
-        self.work_step(|books, now| books.checked(slot, item, passed, now))
+        }
     }
 
-    /// Enters what a worker did, and names the next job for it.
-    fn work_step(self: &Arc<Self>, step: impl FnOnce(&mut Books<M>, Time)) -> Option<Job<M::Item>> {
-        let ((), outbox) = self.locked(step);
-        self.carry_out_but_one(outbox)
+    /// A step that begins or ends a check, after which the maintenance comes in time for the end
+    /// of the first check, and for the next check of an unhealthy item.
+    fn check_step<R>(self: &Arc<Self>, step: impl FnOnce(&mut Books<M>, Time) -> R) -> R {
+        let (result, next) = self.with_exact_time(Drops::Elsewhere, |books, now| {
+            let result = step(books, now);
+            (result, books.next_upkeep(now).map(|next| next.since(now)))
+        });
+        self.come_within(next);
+        result
     }
 
     /// Carries out what was asked for, but keeps one job for the calling worker, which no drop
     /// shall hold up.
-    fn carry_out_but_one(self: &Arc<Self>, mut outbox: PoolOutbox<M>) -> Option<Job<M::Item>> {
+    fn carry_out_but_one(self: &Arc<Self>, mut outbox: PoolOutbox<M>) -> Option<Job> {
         let next = outbox.jobs.pop();
         self.carry_out(outbox, Drops::Elsewhere);
         next
@@ -126,6 +132,16 @@ impl<M: Manage> Shared<M> {
 
     pub(super) fn take_unclaimed_error(&self) -> Option<CreateError<M::Error>> {
         self.unclaimed_error.lock().take()
+    }
+}
+
+impl<M: Manage> Checked for Shared<M> {
+    fn check_one(self: Arc<Self>, check: u64) {
+        let started = self.check_step(|books, now| books.start_check(check, now));
+        if let Some((slot, mut item)) = started {
+            let outcome = self.check(&mut item);
+            self.check_step(|books, now| books.checked(slot, check, item, outcome, now));
+        }
     }
 }
 

@@ -286,7 +286,7 @@ pub fn take(pool: &TestPool, count: usize) -> Vec<Lease<Maker>> {
 pub fn assert_settled(pool: &TestPool, script: &Script) {
     eventually(|| {
         let stats = pool.stats();
-        stats.creating + stats.checking + stats.waiting == 0
+        stats.creating + stats.checking + stats.waiting == 0 && !stats.checks_due
     });
     let stats = pool.stats();
     let size = stats.idle + stats.in_use + stats.unhealthy;

@@ -32,14 +32,19 @@ pub(crate) enum Offer<T> {
     Room(usize),
     Nothing,
     Closed,
+    Unhealthy,
 }
 
 impl<T, W: Clone> Slots<T, W> {
     // ---- For the queue ----
 
     /// Starts the creations that waiters and refill ask for, as far as the caps allow. A waiter
-    /// may have the slot of an unhealthy item; refill may not.
+    /// may have the slot of an unhealthy item; refill may not. Nothing, where the pool waits for
+    /// its unhealthy items.
     pub(super) fn hire(&mut self, now: Time) {
+        if self.holds_back() {
+            return;
+        }
         while self.may_create_more() {
             let permitted = self.permit_waiters_up_to(self.creating_for_queue + 1);
             if self.creating_for_queue >= permitted + self.refill {
@@ -69,13 +74,17 @@ impl<T, W: Clone> Slots<T, W> {
 
     /// Whether the cap leaves room for an item that somebody waits for.
     fn has_room(&self) -> bool {
-        self.size() < self.rules.max_size || !self.unhealthy.is_empty()
+        let from_unhealthy = !self.unhealthy.is_empty() && !self.keeps_unhealthy();
+        self.size() < self.rules.max_size || from_unhealthy
     }
 
     /// Whether one more waiter would have an item created for it.
     pub(super) fn would_create_for_one_more(&self) -> bool {
         self.creating_for_queue > self.waiters.len()
-            || self.has_room() && self.may_create_more() && self.permit_is_at_hand()
+            || self.has_room()
+                && self.may_create_more()
+                && !self.is_held_back()
+                && self.permit_is_at_hand()
     }
 
     /// Abandoned creations may hang, and do not count.
@@ -147,13 +156,14 @@ impl<T, W: Clone> Slots<T, W> {
         }
         match self.take(now, holder) {
             Some((index, item)) => Offer::Item(index, item),
+            None if self.refuses_as_unhealthy() => Offer::Unhealthy,
             None => self.reserve_own(now).map_or(Offer::Nothing, Offer::Room),
         }
     }
 
     /// If the cap leaves room, and nobody waits, who would come first.
     pub(super) fn reserve_own(&mut self, now: Time) -> Option<usize> {
-        if self.has_waiters() || !self.permit() {
+        if self.has_waiters() || self.is_held_back() || !self.permit() {
             return None;
         }
         self.make_room();
@@ -212,6 +222,8 @@ impl<T, W: Clone> Slots<T, W> {
             epoch: self.epoch,
             holder: None,
             leak_told: false,
+            made: now,
+            last_check: None,
             failures: 0,
             checked_at: Time::NEVER,
             check_due: Time::NEVER,
@@ -226,14 +238,15 @@ impl<T, W: Clone> Slots<T, W> {
                 self.slots.len() - 1
             }
         };
+        self.may_replace = false;
         self.creating += 1;
         self.creating_for_queue += usize::from(purpose == Purpose::Queue);
         Some(index)
     }
 
-    /// At the cap, an unhealthy item makes room for a new one.
+    /// At the cap, an unhealthy item makes room for a new one, unless it keeps its slot.
     fn make_room(&mut self) {
-        if self.size() >= self.rules.max_size {
+        if self.size() >= self.rules.max_size && !self.keeps_unhealthy() {
             self.evict_unhealthy();
         }
     }
@@ -243,6 +256,7 @@ impl<T, W: Clone> Slots<T, W> {
         let nth = self.totals.created;
         self.totals.created += 1;
         let slot = &mut self.slots[index];
+        slot.made = now;
         slot.checked_at = now;
         if let Some(lifetime) = self.rules.max_lifetime {
             slot.expires = now.after(spread(lifetime, nth));

@@ -23,11 +23,17 @@
 
 mod admission;
 mod allowance;
+mod checks;
 mod create;
+mod items;
 mod outbox;
 mod queue;
+mod unhealthy;
 mod upkeep;
+mod warm_up;
 
+#[cfg(test)]
+mod model_driver;
 #[cfg(test)]
 mod model_tests;
 
@@ -35,7 +41,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::config::PoolConfig;
+use super::config::{PoolConfig, WhenUnhealthy};
 use super::holder::{Holder, ThreadTag};
 use super::permits::Permits;
 use super::stats::{EvictReason, Stats};
@@ -45,8 +51,10 @@ pub(crate) use admission::Late;
 pub(crate) use create::Offer;
 pub(crate) use outbox::{Alert, Grant, Job, Outbox};
 pub(crate) use queue::{GaveUp, Joined, Look, Refused, Ticket};
+pub(crate) use warm_up::Warmth;
 
 use allowance::Allowance;
+use checks::UnderWay;
 use create::Purpose;
 use queue::{MOMENT, Waiter};
 
@@ -68,12 +76,19 @@ pub(crate) struct Slots<T, W> {
     creating_for_queue: usize,
     /// And the ones that nobody counts on any more.
     abandoned: usize,
-    checking: usize,
+    /// Checks under way, save those given up.
+    checks: Vec<UnderWay>,
+    /// The checkers were told that more are due, and have not come yet.
+    checks_due: bool,
+    /// An item was evicted after its checks, and none was created since.
+    may_replace: bool,
     /// Who waits, in the order they came.
     waiters: VecDeque<Waiter<W>>,
     next_ticket: u64,
     /// Creations wanted to bring the idle items back to `min_idle`.
     refill: usize,
+    /// Threads that warm the pool up.
+    warming: usize,
     /// Counts resets; a slot of an earlier epoch ends when its item comes back.
     epoch: u64,
     closed: bool,
@@ -83,6 +98,10 @@ pub(crate) struct Slots<T, W> {
     /// Of limits shared with other pools.
     allowance: Allowance,
     totals: Stats,
+    /// What the last failed check said, and when.
+    last_check_error: Option<(Arc<str>, Time)>,
+    /// When the next pass of maintenance is due.
+    pass_due: Time,
     /// When last warned about too much in use, a slow wait, and a wait that may be for itself.
     warned_full: Option<Time>,
     warned_slow: Option<Time>,
@@ -101,7 +120,12 @@ struct Slot<T> {
     /// Of the present lease, or the last one.
     holder: Option<Holder>,
     leak_told: bool,
-    /// Failed checks in a row, when the last one that passed was, and when one is due out of turn.
+    /// When it was created.
+    made: Time,
+    /// The last check, and whether it passed.
+    last_check: Option<(Time, bool)>,
+    /// Failed checks in a row, from when on `check_interval` runs, and when a check is due out of
+    /// turn.
     failures: u32,
     checked_at: Time,
     check_due: Time,
@@ -112,9 +136,11 @@ enum Place<T> {
     Vacant,
     Creating(Purpose),
     Idle(T),
-    /// Out with a worker that checks it.
-    Checking,
+    /// Out with the check of this number.
+    Checking(u64),
     Unhealthy(T),
+    /// Unhealthy, and still out with the check of this number, which was given up.
+    Absent(u64),
     /// Out with a lease, or on its way to a waiter.
     Leased,
 }
@@ -128,6 +154,8 @@ struct Rules {
     max_creating: usize,
     max_uses: u64,
     max_check_failures: u32,
+    check_timeout: Duration,
+    when_unhealthy: WhenUnhealthy,
     idle_timeout: Option<Duration>,
     max_lifetime: Option<Duration>,
     check_interval: Option<Duration>,
@@ -151,10 +179,13 @@ impl<T, W: Clone> Slots<T, W> {
             creating: 0,
             creating_for_queue: 0,
             abandoned: 0,
-            checking: 0,
+            checks: Vec::new(),
+            checks_due: false,
+            may_replace: false,
             waiters: VecDeque::new(),
             next_ticket: 0,
             refill: 0,
+            warming: 0,
             epoch: 0,
             closed: false,
             recent_hold: None,
@@ -166,6 +197,8 @@ impl<T, W: Clone> Slots<T, W> {
                 max_creating: config.max_creating,
                 max_uses: config.max_uses.unwrap_or(u64::MAX),
                 max_check_failures: config.max_check_failures,
+                check_timeout: config.check_timeout,
+                when_unhealthy: config.when_unhealthy,
                 idle_timeout: config.idle_timeout,
                 max_lifetime: config.max_lifetime,
                 check_interval: config.check_interval,
@@ -177,6 +210,8 @@ impl<T, W: Clone> Slots<T, W> {
             },
             allowance: Allowance::new(permits),
             totals: Stats::default(),
+            last_check_error: None,
+            pass_due: Time::NEVER,
             warned_full: None,
             warned_slow: None,
             warned_itself: None,
@@ -201,7 +236,7 @@ impl<T, W: Clone> Slots<T, W> {
 
     #[inline]
     pub(crate) fn in_use(&self) -> usize {
-        self.size() - self.idle.len() - self.creating - self.checking - self.unhealthy.len()
+        self.size() - self.idle.len() - self.creating - self.checks.len() - self.unhealthy.len()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -231,7 +266,8 @@ impl<T, W: Clone> Slots<T, W> {
             idle: self.idle.len(),
             in_use: self.in_use(),
             creating: self.creating,
-            checking: self.checking,
+            checking: self.checks.len(),
+            checks_due: self.checks_due,
             unhealthy: self.unhealthy.len(),
             waiting: self.waiters.len(),
             ..self.totals
@@ -385,9 +421,14 @@ impl<T, W: Clone> Slots<T, W> {
     /// The only way out for an item: to the trash, with a reason. The slot must already be off
     /// every list and count.
     fn end(&mut self, index: usize, item: T, reason: EvictReason) {
+        self.outbox.trash.push((item, reason));
+        self.end_absent(index, reason);
+    }
+
+    /// The same for an item that is not at hand: it is dropped where it is.
+    fn end_absent(&mut self, index: usize, reason: EvictReason) {
         self.totals.evicted += 1;
         self.totals.evicted_by[reason as usize] += 1;
-        self.outbox.trash.push((item, reason));
         self.vacate(index);
     }
 

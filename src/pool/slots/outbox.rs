@@ -14,10 +14,10 @@ pub(crate) struct Outbox<T, W> {
     /// Other pools are to give up idle items.
     pub(crate) reclaim: bool,
     /// What workers are to do.
-    pub(crate) jobs: Vec<Job<T>>,
+    pub(crate) jobs: Vec<Job>,
     /// Items to drop.
     pub(crate) trash: Vec<(T, EvictReason)>,
-    /// What is worth a line in the log.
+    /// What the log or the checkers are to be told.
     pub(crate) alerts: Vec<Alert>,
 }
 
@@ -30,21 +30,32 @@ pub(crate) enum Grant<T> {
     Look,
     /// The pool was closed.
     Closed,
+    /// All items have become unhealthy.
+    Unhealthy,
 }
 
 /// What a worker does; the slot is reserved for it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Job<T> {
+pub(crate) enum Job {
     Create(usize),
-    Check(usize, T),
 }
 
-/// What is worth a line in the log.
+/// What the log or the checkers are to be told.
 #[derive(Debug)]
 pub(crate) enum Alert {
     NearlyFull,
-    Leak { holder: Holder, held: Duration },
+    Leak {
+        holder: Holder,
+        held: Duration,
+    },
     Recovered,
+    /// Checks are due: the checkers shall come and ask.
+    ChecksDue,
+    /// The check of this number is counted on no more.
+    CheckGivenUp {
+        check: u64,
+        ran: Duration,
+    },
 }
 
 impl<T, W> Outbox<T, W> {

@@ -56,6 +56,7 @@ pub(crate) enum Joined<T> {
 pub(crate) enum Refused {
     QueueFull,
     Closed,
+    Unhealthy,
 }
 
 /// What a waiter leaves the queue with at its deadline.
@@ -92,6 +93,9 @@ impl<T, W: Clone> Slots<T, W> {
         }
         if let Some((index, item)) = self.take(now, holder.clone()) {
             return Ok(Joined::Item(index, item));
+        }
+        if self.refuses_as_unhealthy() {
+            return Err(Refused::Unhealthy);
         }
         let without = self.waiters.len().saturating_sub(self.creating_for_queue);
         if without >= self.rules.max_waiting && !self.would_create_for_one_more() {

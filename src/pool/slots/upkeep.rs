@@ -1,24 +1,54 @@
-//! Expiry, checks, and what is done to a pool as a whole: resize, reset, close.
+//! Maintenance, expiry, and what is done to a pool as a whole: resize, reset, close.
 
 use std::time::Duration;
 
 use super::super::holder::ThreadTag;
 use super::super::stats::EvictReason;
-use super::{Alert, Job, Place, Slots, may_warn};
+use super::{Alert, Place, Slots, may_warn};
 use crate::clock::Time;
 
-/// Most checks running at one time, so that a host that hangs does not hold up the rest.
-const MAX_CHECKING: usize = 4;
-
 impl<T, W: Clone> Slots<T, W> {
+    /// What the background maintenance does when it comes: a pass if one is due, and in between
+    /// only what checks ask for, which cannot wait for the pass. Returns when it shall come next,
+    /// or `None` once there is nothing left to come for.
+    pub(crate) fn upkeep(&mut self, now: Time) -> Option<Time> {
+        if self.pass_due <= now {
+            self.sweep(now);
+            self.plan_pass(now);
+        } else {
+            self.give_up_overdue_checks(now);
+            self.settle(now);
+            self.announce_due(now);
+        }
+        self.next_upkeep(now)
+    }
+
+    /// Notes when the next pass is due, and returns in how long that is.
+    pub(crate) fn plan_pass(&mut self, now: Time) -> Duration {
+        let sweep = self.rules.maintenance_interval;
+        let pause = self.rules.check_interval.map_or(sweep, |check| check.min(sweep));
+        self.pass_due = now.after(pause);
+        pause
+    }
+
+    /// A closed pool has nothing to do but to give up checks that hang.
+    pub(crate) fn next_upkeep(&self, now: Time) -> Option<Time> {
+        let by_checks = self.next_check_event(now);
+        if self.closed {
+            return (!self.checks.is_empty()).then_some(by_checks);
+        }
+        Some(by_checks.min(self.pass_due))
+    }
+
     /// One pass of maintenance. Returns how many items it evicted.
     pub(crate) fn sweep(&mut self, now: Time) -> u64 {
         let evicted_before = self.totals.evicted;
+        self.give_up_overdue_checks(now);
         if !self.closed {
             self.evict_long_idle(now);
             self.replace_expired(now);
-            self.start_due_checks(now);
             self.settle(now);
+            self.announce_due(now);
         }
         self.report_leaks(now);
         self.totals.evicted - evicted_before
@@ -42,9 +72,14 @@ impl<T, W: Clone> Slots<T, W> {
         self.settle(now);
     }
 
-    fn refill_for(&mut self, good_idle: usize) {
+    /// Where unhealthy items keep their slots, they count as there.
+    pub(super) fn refill_for(&mut self, good_idle: usize) {
+        if self.closed {
+            return;
+        }
+        let kept = if self.keeps_unhealthy() { self.bad() } else { 0 };
         let room = self.rules.max_size.saturating_sub(self.size()) + self.creating;
-        self.refill = self.rules.min_idle.saturating_sub(good_idle).min(room);
+        self.refill = self.rules.min_idle.saturating_sub(good_idle + kept).min(room);
     }
 
     /// The coldest first, down to `min_idle`.
@@ -94,6 +129,7 @@ impl<T, W: Clone> Slots<T, W> {
     pub(super) fn evict_from_place(&mut self, index: usize, reason: EvictReason) {
         match std::mem::replace(&mut self.slots[index].place, Place::Vacant) {
             Place::Idle(item) | Place::Unhealthy(item) => self.end(index, item, reason),
+            Place::Absent(_) => self.end_absent(index, reason),
             _ => unreachable!("only a resting item can be evicted"),
         }
     }
@@ -110,105 +146,6 @@ impl<T, W: Clone> Slots<T, W> {
                 self.outbox.alerts.push(Alert::Leak { holder, held });
             }
         }
-    }
-
-    // ---- Checks ----
-
-    /// Reserves the items whose check is due and has them checked: the idle that were neither
-    /// used nor checked for `check_interval`, and the unhealthy after growing pauses.
-    pub(super) fn start_due_checks(&mut self, now: Time) {
-        if self.closed {
-            return;
-        }
-        while self.checking < MAX_CHECKING {
-            let Some(index) = self.pop_due_unhealthy(now).or_else(|| self.pop_due_idle(now)) else {
-                return;
-            };
-            self.reserve_for_check(index);
-        }
-    }
-
-    /// Has every idle and unhealthy item checked, as far as not under way.
-    pub(crate) fn make_all_due(&mut self, now: Time) {
-        for &index in self.idle.iter().chain(&self.unhealthy) {
-            self.slots[index].check_due = now;
-        }
-        self.start_due_checks(now);
-    }
-
-    fn pop_due_idle(&mut self, now: Time) -> Option<usize> {
-        let interval = self.rules.check_interval;
-        let due = |&index: &usize| {
-            let slot = &self.slots[index];
-            let by_interval =
-                interval.is_some_and(|i| slot.since.max(slot.checked_at).after(i) <= now);
-            by_interval || slot.check_due <= now
-        };
-        let at = self.idle.iter().position(due)?;
-        self.idle.remove(at)
-    }
-
-    fn pop_due_unhealthy(&mut self, now: Time) -> Option<usize> {
-        let at = self.unhealthy.iter().position(|&index| self.slots[index].check_due <= now)?;
-        self.unhealthy.remove(at)
-    }
-
-    fn reserve_for_check(&mut self, index: usize) {
-        let slot = &mut self.slots[index];
-        match std::mem::replace(&mut slot.place, Place::Checking) {
-            Place::Idle(item) | Place::Unhealthy(item) => {
-                self.checking += 1;
-                self.outbox.jobs.push(Job::Check(index, item));
-            }
-            _ => unreachable!("only a resting item can be checked"),
-        }
-    }
-
-    /// A check ended. One that passed makes the item idle again; one that failed sets it aside,
-    /// or evicts it after `max_check_failures` in a row.
-    pub(crate) fn checked(&mut self, index: usize, item: T, passed: bool, now: Time) {
-        self.checking -= 1;
-        let was_unhealthy = self.slots[index].failures > 0;
-        if let Some(reason) = self.reason_to_end(index, now) {
-            self.end(index, item, reason);
-        } else if passed {
-            if was_unhealthy {
-                self.outbox.alerts.push(Alert::Recovered);
-            }
-            self.make_idle_after_check(index, item, now);
-        } else {
-            self.totals.check_failures += 1;
-            self.set_aside(index, item, now);
-        }
-        self.start_due_checks(now);
-        self.settle(now);
-    }
-
-    /// Keeps `since`, so that checks do not keep an unused item young, and the order of the
-    /// stack, by which the coldest is found.
-    fn make_idle_after_check(&mut self, index: usize, item: T, now: Time) {
-        let slot = &mut self.slots[index];
-        slot.place = Place::Idle(item);
-        slot.failures = 0;
-        slot.check_due = Time::NEVER;
-        slot.checked_at = now;
-        let since = slot.since;
-        let at = self.idle.partition_point(|&other| self.slots[other].since <= since);
-        self.idle.insert(at, index);
-    }
-
-    fn set_aside(&mut self, index: usize, item: T, now: Time) {
-        let pause = self.rules.maintenance_interval;
-        let slot = &mut self.slots[index];
-        slot.failures += 1;
-        slot.check_due = now.after(grown(pause, slot.failures));
-        if slot.failures >= self.rules.max_check_failures {
-            self.end(index, item, EvictReason::Unhealthy);
-        } else {
-            slot.place = Place::Unhealthy(item);
-            self.unhealthy.push_back(index);
-        }
-        self.refill_for(self.idle.len());
     }
 
     // ---- The whole pool ----
@@ -243,6 +180,7 @@ impl<T, W: Clone> Slots<T, W> {
     pub(crate) fn close(&mut self) -> bool {
         let first = !std::mem::replace(&mut self.closed, true);
         self.refill = 0;
+        self.checks_due = false;
         self.dismiss_all();
         self.evict_resting(EvictReason::Closed);
         self.return_excess();
@@ -254,9 +192,4 @@ impl<T, W: Clone> Slots<T, W> {
             self.evict_from_place(index, reason);
         }
     }
-}
-
-/// `pause` after the first failure, doubled after each further one.
-fn grown(pause: Duration, failures: u32) -> Duration {
-    pause.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX))
 }
