@@ -184,7 +184,7 @@ impl<K: Key, M: Manage> Inner<K, M> {
 }
 
 /// A key as it is named in logs and errors.
-fn shown(key: &impl Display) -> String {
+pub(super) fn shown(key: &impl Display) -> String {
     caught(|| key.to_string()).map_or_else(|_| "unprintable".into(), |text| cut(&text))
 }
 

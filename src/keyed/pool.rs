@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::config::KeyedConfig;
 use super::directory::{Entry, Ready};
-use super::inner::Inner;
+use super::inner::{Inner, shown};
 use super::key::Key;
 use super::limits::NONE;
 use super::setup::Setup;
 use crate::error::{ConfigError, Problems};
 use crate::key_error::KeyError;
-use crate::pool::{GetError, Lease, Manage, Pool};
+use crate::pool::{GetError, Lease, Manage, Pool, WarmUpError};
 
 /// One [`Pool`] per key, made when the key is first asked for, all under shared limits.
 ///
@@ -133,6 +133,24 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
                 got => return got,
             }
         }
+    }
+
+    /// Brings the pool of `key`, made if there is none, to at least `n` items, and runs the check
+    /// of each that is new, several at a time: for agents that opens their connections. Blocks at
+    /// most for `wait_timeout`; says how many are idle and in order. See [`Pool::warm_up`].
+    ///
+    /// # Errors
+    /// As [`Pool::warm_up`], and [`WarmUpError::Key`] for a key that cannot have a pool.
+    pub fn warm_up(&self, key: &K, n: usize) -> Result<usize, WarmUpError> {
+        let inner = &*self.0;
+        let deadline = inner.config.pool.clock.now().after(inner.config.pool.wait_timeout);
+        let told = |error| match error {
+            GetError::Closed => WarmUpError::Closed,
+            GetError::Key(refused) => refused.into(),
+            other => KeyError::new(shown(key), other).into(),
+        };
+        let entry = inner.entry(key).map_err(told)?;
+        inner.ready(&entry, deadline).map_err(told)?.pool.warm_up(n)
     }
 
     /// The pool of `key`, if it has one, to look at, to [`resize`](Pool::resize) or to

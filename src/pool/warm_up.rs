@@ -7,6 +7,7 @@ use super::manage::Manage;
 use super::shared::{Drops, Shared};
 use super::slots::Warmth;
 use crate::clock::Time;
+use crate::key_error::KeyError;
 
 /// Why [`Pool::warm_up`](crate::Pool::warm_up) did not reach its aim.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -41,6 +42,9 @@ pub enum WarmUpError {
         /// What the last creation or check that failed said; `None` if they just took too long.
         cause: Option<Arc<str>>,
     },
+    /// A keyed pool cannot use the key, or has no room for it. Nothing was created.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The pool was closed, before or meanwhile.
     #[error("the pool is closed")]
     Closed,
