@@ -366,7 +366,7 @@ impl<M: Manage> Permitted for Shared<M> {
     }
 
     fn give_up_idle(self: Arc<Self>) -> bool {
-        self.with_exact_time(Drops::Elsewhere, |books, _| books.give_up_idle())
+        self.with_exact_time(Drops::Elsewhere, |books, now| books.give_up_idle(now))
     }
 }
 

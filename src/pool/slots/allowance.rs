@@ -30,21 +30,29 @@ impl Allowance {
     }
 }
 
+#[cfg(test)]
+impl Allowance {
+    /// Permits and leaves that no lease and no item uses yet, and leaves asked for.
+    pub(super) fn unused(&self) -> (usize, usize, usize) {
+        (self.spare, self.may_open, usize::from(self.wants_open))
+    }
+}
+
 impl<T, W: Clone> Slots<T, W> {
-    /// A permit for whoever takes an item at once.
+    /// A permit for whoever takes an item at once. Never a spare one: those belong to waiters, who
+    /// count on them.
     #[inline]
     pub(super) fn permit(&mut self) -> bool {
-        let Some(permits) = &self.allowance.permits else { return true };
-        if self.allowance.spare > 0 {
-            self.allowance.spare -= 1;
-            return true;
-        }
-        permits.take()
+        self.allowance.permits.as_ref().is_none_or(|permits| permits.take())
     }
 
     /// A permit for one who waits since `since`.
     pub(super) fn permit_waiter(&mut self, since: Time) -> bool {
-        self.gain_spare(0, since) && self.permit()
+        let permitted = self.gain_spare(0, since);
+        if permitted {
+            self.allowance.spare = self.allowance.spare.saturating_sub(1);
+        }
+        permitted
     }
 
     /// Makes sure of more than `count` spare permits, the missing one for one who waits since
@@ -152,16 +160,29 @@ impl<T, W: Clone> Slots<T, W> {
         self.give_up_idle_if_wanted();
     }
 
-    /// While another pool needs to make an item and may not, none is left idle here.
+    /// While another pool needs to make an item and may not, none is left idle here but for a waiter
+    /// that is about to take it.
     #[inline]
     pub(super) fn give_up_idle_if_wanted(&mut self) {
-        if self.allowance.permits.as_ref().is_some_and(|permits| permits.is_open_wanted()) {
-            self.give_up_idle();
+        if self.has_waiters() && !self.allowance.wants_permit {
+            return;
         }
+        // Each that goes may be the last that is needed.
+        while self.is_open_wanted() && self.evict_coldest() {}
     }
 
-    /// Ends the coldest idle item, if there is one.
-    pub(crate) fn give_up_idle(&mut self) -> bool {
+    fn is_open_wanted(&self) -> bool {
+        self.allowance.permits.as_ref().is_some_and(|permits| permits.is_open_wanted())
+    }
+
+    /// Ends the coldest idle item for another pool to make one, if there is one.
+    pub(crate) fn give_up_idle(&mut self, now: Time) -> bool {
+        let gave_up = self.evict_coldest();
+        self.settle(now);
+        gave_up
+    }
+
+    fn evict_coldest(&mut self) -> bool {
         let Some(coldest) = self.idle.pop_front() else { return false };
         self.evict_from_place(coldest, EvictReason::MaxOpen);
         true

@@ -59,17 +59,20 @@ impl<T, W: Clone> Slots<T, W> {
         }
     }
 
-    /// How many of those who wait may be served, having asked for a permit for the `count`th of
-    /// them unless the pool's own cap is in its way first.
+    /// How many of those who wait may be served, having asked for permits for the first `count` of
+    /// them unless the pool's own cap is in their way first.
     fn permit_waiters_up_to(&mut self, count: usize) -> usize {
-        let permitted = self.waiters_permitted();
-        if permitted < count && self.has_room() {
-            if let Some(next) = self.waiters.get(permitted) {
-                let since = next.since;
-                self.gain_spare(permitted, since);
+        let count = if self.has_room() { count.min(self.waiters.len()) } else { 0 };
+        loop {
+            let permitted = self.waiters_permitted();
+            if permitted >= count {
+                return permitted;
+            }
+            let since = self.waiters[permitted].since;
+            if !self.gain_spare(permitted, since) {
+                return permitted;
             }
         }
-        self.waiters_permitted()
     }
 
     /// Whether the cap leaves room for an item that somebody waits for.

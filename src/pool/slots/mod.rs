@@ -36,6 +36,8 @@ mod warm_up;
 mod model_driver;
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod permit_model_tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -5,11 +5,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::Location;
 
+use super::super::permits::{Grants, Permits};
 use super::model_tests::Action;
+use super::permit_model_tests::Pot;
 use super::queue::MOMENT;
 use super::*;
 
 pub(super) struct Driver {
+    pot: Option<Arc<Pot>>,
     pub(super) slots: Slots<u64, u32>,
     pub(super) now: Time,
     next_item: u64,
@@ -35,8 +38,14 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(config: &PoolConfig) -> Self {
+        Self::under(config, None)
+    }
+
+    pub(super) fn under(config: &PoolConfig, pot: Option<Arc<Pot>>) -> Self {
+        let permits = pot.clone().map(|pot| pot as Arc<dyn Permits>);
         Self {
-            slots: Slots::new(config, None),
+            slots: Slots::new(config, permits),
+            pot,
             now: Time::from_secs(1_000),
             next_item: 0,
             next_waiter: 0,
@@ -247,6 +256,7 @@ impl Driver {
                 Grant::Look => {}
             }
         }
+        self.take_grants(outbox.shared);
         for job in outbox.jobs {
             match job {
                 Job::Create(slot) => self.creating.push(slot),
@@ -264,7 +274,7 @@ impl Driver {
         }
     }
 
-    fn check_laws(&mut self) {
+    pub(super) fn check_laws(&mut self) {
         let stats = self.slots.stats();
         assert_eq!(stats.in_use, self.leased.len());
         assert_eq!(stats.creating, self.creating.len() + self.creating_own.len());
@@ -298,13 +308,53 @@ impl Driver {
         self.most_leased = self.leased.len();
         let balance = stats.evicted + stats.detached + there.len() as u64;
         assert_eq!(stats.created, balance);
+        self.check_permits(size);
         self.check_service(&stats, size);
+    }
+
+    /// Every lease has a permit, every item its leave, and no more are kept than are of use.
+    fn check_permits(&self, size: usize) {
+        let Some(pot) = &self.pot else { return };
+        let (spare, may_open, opening) = self.slots.allowance.unused();
+        let state = pot.state();
+        assert_eq!(state.permits.used, self.leased.len() + self.creating_own.len() + spare);
+        assert_eq!((state.items.used, may_open), (size, 0));
+        let in_prospect = (self.under_way() + opening).min(self.waiting.len());
+        assert!(spare <= in_prospect, "{spare} permits kept for {in_prospect} waiters");
+        assert!(state.wants_permit.is_none() || state.permits.free == 0, "wants what is free");
+        let keeps = state.others_want && !self.slots.idle.is_empty() && self.waiting.is_empty();
+        assert!(!keeps, "keeps what others need");
+    }
+
+    /// What the shared limits gave.
+    pub(super) fn take_grants(&mut self, grants: Grants) {
+        for (_, what) in grants {
+            self.slots.granted(what, self.now);
+            self.carry_out();
+        }
     }
 
     /// Law 2: nothing is free that a waiter could use.
     fn check_service(&self, stats: &Stats, size: usize) {
         let Some(&(_, _, since)) = self.waiting.front() else { return };
         assert!(!self.closed, "nobody waits for a closed pool");
+        if let Some(pot) = &self.pot {
+            let state = pot.state();
+            let (spare, ..) = self.slots.allowance.unused();
+            let unserved = self.under_way().min(spare) < stats.waiting;
+            let room = size < self.max_size && self.creating.len() + self.creating_own.len() < 3;
+            let held_back = self.slots.is_held_back();
+            // The one thing that may not be: blocked by a shared limit that does not know of it.
+            if room && unserved && spare == 0 && !held_back && stats.idle == 0 {
+                assert!(state.wants_permit.is_some(), "waits for a permit that nobody will bring");
+            }
+            if self.slots.allowance.unused().2 > 0 {
+                assert!(state.wants_item, "waits for leave that nobody will give");
+            }
+            if state.permits.free == 0 || state.items.free == 0 {
+                return;
+            }
+        }
         if self.now >= since.after(MOMENT) && self.now != since {
             // Time alone hands nothing over: the waiter itself looks when its moment is over.
             let told = self.slots.waiters.front().is_some_and(|first| first.was_nudged());

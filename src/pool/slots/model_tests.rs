@@ -35,7 +35,7 @@ pub(super) enum Action {
     Close,
 }
 
-fn actions() -> impl Strategy<Value = Vec<Action>> {
+pub(super) fn actions() -> impl Strategy<Value = Vec<Action>> {
     let which = 0..8_usize;
     let action = prop_oneof![
         20 => Just(Action::Get),
@@ -77,11 +77,11 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
     )
 }
 
-fn when_unhealthy() -> impl Strategy<Value = WhenUnhealthy> {
+pub(super) fn when_unhealthy() -> impl Strategy<Value = WhenUnhealthy> {
     prop_oneof![Just(WhenUnhealthy::Replace), Just(WhenUnhealthy::Fail), Just(WhenUnhealthy::Wait)]
 }
 
-fn config() -> PoolConfig {
+pub(super) fn config() -> PoolConfig {
     PoolConfig::default().max_size(4).min_idle(2).max_creating(3).max_waiting(5)
 }
 
