@@ -4,6 +4,8 @@
 //!     none ──global, set_global──▶ there ──close_global──▶ none
 //! ```
 //!
+//! One that was closed through a handle counts as none.
+//!
 //! Its lock is held to make the pool, which does no input or output, and to hand out a handle.
 
 use std::fmt;
@@ -68,7 +70,8 @@ impl OriginPool {
     pub fn close_global() -> bool {
         // In a statement of its own: the lock is not held while the pool closes.
         let pool = GLOBAL.lock().take();
-        pool.map(|pool| pool.pools().close()).is_some()
+        let open = open(&pool);
+        open.map(|pool| pool.pools().close()).is_some()
     }
 }
 

@@ -21,7 +21,7 @@ use crate::pool::GetError;
 /// # let server = llm_pool::test_server::TestServer::start()?;
 /// # let url = server.url();
 /// let pool = OriginPool::new(KeyedConfig::default().max_per_host(60), AgentConfig::default())?;
-/// let agent = pool.get(&url)?; // "https://api.example.com", say
+/// let agent = pool.get(url)?; // "https://api.example.com", say
 /// let models = agent.get(format!("{url}/v1/models")).call()?;
 /// # assert_eq!(models.status(), 200);
 /// # Ok(())
@@ -87,6 +87,16 @@ impl OriginPool {
     #[track_caller]
     pub fn get_within(&self, url: &str, timeout: Duration) -> Got {
         self.pools.get_within(&Origin::parse(url)?, timeout)
+    }
+
+    /// Takes an agent that is idle or can be created at once, and waits for no other thread; see
+    /// [`KeyedPool::try_get`].
+    ///
+    /// # Errors
+    /// As [`KeyedPool::try_get`]; [`GetError::Key`] says what is wrong with the URL.
+    #[track_caller]
+    pub fn try_get(&self, url: &str) -> Got {
+        self.pools.try_get(&Origin::parse(url)?)
     }
 
     /// An agent of the caller's own, for callers who want no pool: no pool knows of it and no limit

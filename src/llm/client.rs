@@ -15,7 +15,9 @@ use crate::pool::{Manage, RequestStats};
 
 /// An agent, and what its key says of the model it is to call. Derefs to the agent.
 ///
-/// A lease of one is ready to call its model; see [`LlmPool`](super::LlmPool).
+/// A lease of one is ready to call its model; see [`LlmPool`](super::LlmPool). [`get`](Self::get)
+/// and [`post`](Self::post) take a path; what else the agent can do takes a whole URL and sends
+/// none of the provider's headers.
 pub struct Llm {
     agent: PooledAgent,
     key: ModelKey,
@@ -41,24 +43,27 @@ impl Llm {
         self.place.base.join(path)
     }
 
-    /// A POST to `path` below the base URL, with the provider's headers.
+    /// A POST to `path` below the base URL, with the provider's headers. These are for the provider
+    /// only, so a redirect is not followed: its answer is the caller's.
     #[must_use]
     pub fn post(&self, path: &str) -> RequestBuilder<WithBody> {
         self.with_headers(self.agent.post(self.url(path)))
     }
 
-    /// A GET of `path` below the base URL, with the provider's headers.
+    /// A GET of `path` below the base URL, with the provider's headers; as [`post`](Self::post)
+    /// does, it follows no redirect.
     #[must_use]
     pub fn get(&self, path: &str) -> RequestBuilder<WithoutBody> {
         self.with_headers(self.agent.get(self.url(path)))
     }
 
+    /// To be followed nowhere: `ureq` would take all of them but `Authorization` along.
     fn with_headers<B>(&self, mut request: RequestBuilder<B>) -> RequestBuilder<B> {
         // None for a URL that is none, which the call will say.
         if let Some(headers) = request.headers_mut() {
             headers.extend(self.place.headers.clone());
         }
-        request
+        request.config().max_redirects(0).build()
     }
 }
 

@@ -19,7 +19,7 @@ pub use provider::Provider;
 
 use crate::agent::{AgentConfig, AgentManager};
 use crate::error::{ConfigError, Problems};
-use crate::key_error::KeyError;
+use crate::key_error::{KeyError, cut};
 use crate::keyed::{KeyedConfig, KeyedPool, ModelKey, Setup};
 use crate::setters::setters;
 
@@ -56,8 +56,9 @@ pub type LlmLease = crate::Lease<LlmManager>;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LlmConfig {
-    /// Of the pools. Default that of [`KeyedConfig`], with a `min_idle` of 3: three clients are
-    /// made ahead for every model.
+    /// Of the pools. Default that of [`KeyedConfig`], with the name `"llm"`. A `min_idle` that is
+    /// not set is 3 here, or `max_size` if that is less: three clients are made ahead for every
+    /// model.
     pub pools: KeyedConfig,
     /// Of the agents in the clients.
     pub agents: AgentConfig,
@@ -68,10 +69,13 @@ pub struct LlmConfig {
 impl Default for LlmConfig {
     fn default() -> Self {
         let mut pools = KeyedConfig::default();
-        pools.pool = pools.pool.name("llm").min_idle(3);
+        pools.pool = pools.pool.name("llm");
         Self { pools, agents: AgentConfig::default(), providers: BTreeMap::new() }
     }
 }
+
+/// Clients of a model.
+const MADE_AHEAD: usize = 3;
 
 setters! {
     LlmConfig {
@@ -97,13 +101,19 @@ impl LlmConfig {
         let mut problems = Problems::of("LlmConfig");
         let mut managers = BTreeMap::new();
         for (name, provider) in &self.providers {
-            problems.unless(!name.trim().is_empty(), "provider", "must have a name");
-            let maker = problems.value(name, provider.manager(&agents));
+            let good = !name.trim().is_empty() && !name.contains(char::is_control);
+            let shown = cut(name);
+            let what = format_args!("its name must be some text on one line, and is \"{shown}\"");
+            problems.unless(good, "provider", what);
+            let maker = problems.value(&shown, provider.manager(&agents));
             managers.extend(maker.map(|maker| (name.clone(), maker)));
         }
         problems.unless(!self.providers.is_empty(), "providers", "there must be at least one");
         problems.check()?;
-        KeyedPool::new(self.pools, move |key: &ModelKey| {
+        let mut pools = self.pools;
+        let common = &mut pools.pool;
+        common.min_idle.get_or_insert(common.max_size.min(MADE_AHEAD));
+        KeyedPool::new(pools, move |key: &ModelKey| {
             let Some(maker) = managers.get(key.provider()) else {
                 return Err(unknown(key, managers.keys()));
             };
@@ -116,6 +126,6 @@ impl LlmConfig {
 
 fn unknown<'a>(key: &ModelKey, known: impl Iterator<Item = &'a String>) -> KeyError {
     let known: Vec<_> = known.map(String::as_str).collect();
-    let (name, known) = (key.provider(), known.join(", "));
+    let (name, known) = (cut(key.provider()), known.join(", "));
     KeyError::of("model key", key, format_args!("unknown provider \"{name}\", known are: {known}"))
 }
