@@ -28,6 +28,7 @@ mod create;
 mod items;
 mod outbox;
 mod queue;
+mod rules;
 mod unhealthy;
 mod upkeep;
 mod warm_up;
@@ -43,7 +44,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::config::{PoolConfig, WhenUnhealthy};
+use super::config::PoolConfig;
 use super::holder::{Holder, ThreadTag};
 use super::permits::Permits;
 use super::stats::{EvictReason, Stats};
@@ -58,7 +59,8 @@ pub(crate) use warm_up::Warmth;
 use allowance::Allowance;
 use checks::UnderWay;
 use create::Purpose;
-use queue::{MOMENT, Waiter};
+use queue::Waiter;
+use rules::Rules;
 
 /// `T` is the item; `W` is how to reach a waiter, cheap to clone.
 ///
@@ -147,33 +149,9 @@ enum Place<T> {
     Leased,
 }
 
-/// The settings that the books go by.
-struct Rules {
-    max_size: usize,
-    min_idle: usize,
-    max_waiting: usize,
-    admission: bool,
-    max_creating: usize,
-    max_uses: u64,
-    max_check_failures: u32,
-    check_timeout: Duration,
-    when_unhealthy: WhenUnhealthy,
-    idle_timeout: Option<Duration>,
-    max_lifetime: Option<Duration>,
-    check_interval: Option<Duration>,
-    maintenance_interval: Duration,
-    leak_after: Option<Duration>,
-    nearly_full: Option<u8>,
-    /// More in use than this is nearly full.
-    full_above: usize,
-    /// How long a waiter may be overtaken. Not at all by a clock that a test moves: such a moment
-    /// might never end.
-    moment: Duration,
-}
-
 impl<T, W: Clone> Slots<T, W> {
     pub(crate) fn new(config: &PoolConfig, permits: Option<Arc<dyn Permits>>) -> Self {
-        let mut slots = Self {
+        Self {
             slots: Vec::new(),
             vacant: Vec::new(),
             idle: VecDeque::new(),
@@ -191,25 +169,7 @@ impl<T, W: Clone> Slots<T, W> {
             epoch: 0,
             closed: false,
             recent_hold: None,
-            rules: Rules {
-                max_size: 0,
-                min_idle: config.min_idle_or_default(),
-                max_waiting: config.max_waiting.unwrap_or(usize::MAX),
-                admission: config.admission,
-                max_creating: config.max_creating,
-                max_uses: config.max_uses.unwrap_or(u64::MAX),
-                max_check_failures: config.max_check_failures,
-                check_timeout: config.check_timeout,
-                when_unhealthy: config.when_unhealthy,
-                idle_timeout: config.idle_timeout,
-                max_lifetime: config.max_lifetime,
-                check_interval: config.check_interval,
-                maintenance_interval: config.maintenance_interval,
-                leak_after: config.leak_after,
-                nearly_full: config.nearly_full,
-                full_above: usize::MAX,
-                moment: if config.clock.is_system() { MOMENT } else { Duration::ZERO },
-            },
+            rules: Rules::new(config),
             allowance: Allowance::new(permits),
             totals: Stats::default(),
             last_check_error: None,
@@ -218,9 +178,7 @@ impl<T, W: Clone> Slots<T, W> {
             warned_slow: None,
             warned_itself: None,
             outbox: Outbox::default(),
-        };
-        slots.rules.set_max_size(config.max_size);
-        slots
+        }
     }
 
     /// What the owner must do once the lock is released; `None`, nearly always, for nothing.
@@ -448,13 +406,4 @@ fn may_warn(last: &mut Option<Time>, interval: Duration, now: Time) -> bool {
         *last = Some(now);
     }
     may
-}
-
-impl Rules {
-    fn set_max_size(&mut self, max_size: usize) {
-        self.max_size = max_size;
-        // Wide, since a cap may be as good as none.
-        let share = self.nearly_full.map(|share| max_size as u128 * u128::from(share) / 100);
-        self.full_above = share.and_then(|share| share.try_into().ok()).unwrap_or(usize::MAX);
-    }
 }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::Location;
 
+use super::super::config::WhenUnhealthy;
 use super::super::permits::{Grants, Permits};
 use super::model_tests::Action;
 use super::permit_model_tests::Pot;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::super::config::WhenUnhealthy;
 use super::create::spread;
 use super::model_driver::Driver;
 use super::queue::MOMENT;
