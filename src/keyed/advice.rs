@@ -14,7 +14,7 @@ use crate::sizing;
 /// such as
 ///
 /// ```text
-/// raise max_per_host of api.example.com from 30 to 600: 470 waiting, mean wait 6.2 s, mean hold 40.0 s
+/// raise max_per_host of api.example.com from 30 to 600: 470 waiting, mean wait 6.2s, mean hold 40.0s
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

@@ -32,7 +32,14 @@ pub(super) struct Directory<K, M: Manage> {
     last_use: AtomicU64,
 }
 
-type Entries<K, M> = HashMap<u64, Vec<Arc<Entry<K, M>>>, BuildHasherDefault<AsItIs>>;
+struct Entries<K, M: Manage> {
+    by_hash: HashMap<u64, Alike<K, M>, BuildHasherDefault<AsItIs>>,
+    /// Keys, however many of them share a hash.
+    count: usize,
+}
+
+/// Those with one hash.
+type Alike<K, M> = Vec<Arc<Entry<K, M>>>;
 
 /// A key, and its pool once that is made.
 pub(super) struct Entry<K, M: Manage> {
@@ -63,7 +70,7 @@ pub(super) enum Found<K, M: Manage> {
 impl<K: Hash + Eq + Clone, M: Manage> Directory<K, M> {
     pub(super) fn new(max_pools: usize) -> Self {
         Self {
-            entries: RwLock::default(),
+            entries: RwLock::new(Entries { by_hash: HashMap::default(), count: 0 }),
             hasher: RandomState::new(),
             max_pools,
             last_use: AtomicU64::new(0),
@@ -72,18 +79,19 @@ impl<K: Hash + Eq + Clone, M: Manage> Directory<K, M> {
 
     #[inline]
     pub(super) fn find(&self, key: &K) -> Option<Arc<Entry<K, M>>> {
-        let first = self.entries.read().get(&self.hasher.hash_one(key))?.first()?.clone();
-        if first.key == *key { Some(first) } else { self.find_behind(key) }
+        let hash = self.hasher.hash_one(key);
+        let first = self.entries.read().by_hash.get(&hash)?.first()?.clone();
+        if first.key == *key { Some(first) } else { self.find_behind(key, hash) }
     }
 
     #[cold]
-    fn find_behind(&self, key: &K) -> Option<Arc<Entry<K, M>>> {
-        let alike = self.alike(self.hasher.hash_one(key));
+    fn find_behind(&self, key: &K, hash: u64) -> Option<Arc<Entry<K, M>>> {
+        let alike = self.alike(hash);
         alike.into_iter().find(|entry| entry.key == *key)
     }
 
-    fn alike(&self, hash: u64) -> Vec<Arc<Entry<K, M>>> {
-        self.entries.read().get(&hash).cloned().unwrap_or_default()
+    fn alike(&self, hash: u64) -> Alike<K, M> {
+        self.entries.read().by_hash.get(&hash).cloned().unwrap_or_default()
     }
 
     pub(super) fn find_or_add(&self, key: &K) -> Found<K, M> {
@@ -95,13 +103,14 @@ impl<K: Hash + Eq + Clone, M: Manage> Directory<K, M> {
                 return Found::There(entry.clone());
             }
             let mut entries = self.entries.write();
-            if entries.len() >= self.max_pools {
+            if entries.count >= self.max_pools {
                 return Found::Full;
             }
-            let now_alike = entries.entry(hash).or_default();
+            let now_alike = entries.by_hash.get(&hash).map_or(&[][..], Vec::as_slice);
             // If others came or went meanwhile, the comparison above was not with these.
             if same(&alike, now_alike) {
-                now_alike.push(added.clone());
+                entries.by_hash.entry(hash).or_default().push(added.clone());
+                entries.count += 1;
                 return Found::Added(added);
             }
         }
@@ -109,19 +118,21 @@ impl<K: Hash + Eq + Clone, M: Manage> Directory<K, M> {
 
     pub(super) fn remove(&self, entry: &Arc<Entry<K, M>>) {
         let mut entries = self.entries.write();
-        let Some(alike) = entries.get_mut(&entry.hash) else { return };
-        alike.retain(|other| !Arc::ptr_eq(other, entry));
-        let emptied = if alike.is_empty() { entries.remove(&entry.hash) } else { None };
-        drop(entries);
-        drop(emptied);
+        let Some(alike) = entries.by_hash.get_mut(&entry.hash) else { return };
+        let Some(at) = alike.iter().position(|other| Arc::ptr_eq(other, entry)) else { return };
+        alike.remove(at);
+        if alike.is_empty() {
+            entries.by_hash.remove(&entry.hash);
+        }
+        entries.count -= 1;
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Entry<K, M>>> {
-        self.entries.read().values().flatten().cloned().collect()
+        self.entries.read().by_hash.values().flatten().cloned().collect()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.entries.read().len()
+        self.entries.read().count
     }
 
     /// Notes that `entry` is the one used last. Only if it was not does it cost a write to what
@@ -175,16 +186,25 @@ impl<K, M: Manage> Entry<K, M> {
         drop(refused);
     }
 
-    /// Waits for it to be filled; `None` if that takes longer than until `deadline`.
+    /// Has those who wait for it to be filled see whether that is over.
+    pub(super) fn wake(&self) {
+        // Whoever has looked waits by now.
+        drop(self.making.lock());
+        self.is_made.notify_all();
+    }
+
+    /// Waits for it to be filled; `None` if that takes longer than until `deadline`, or than
+    /// until it is `over` ([`Self::wake`]).
     pub(super) fn wait(
         &self,
         deadline: Time,
         clock: &Clock,
+        over: impl Fn() -> bool,
     ) -> Option<&Result<Ready<M>, KeyError>> {
         let mut guard = self.making.lock();
         while self.made.get().is_none() {
             let remaining = deadline.since(clock.now());
-            if remaining.is_zero() {
+            if remaining.is_zero() || over() {
                 return None;
             }
             clock.wait(&self.is_made, &mut guard, remaining);

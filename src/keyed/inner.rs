@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+
 use super::config::KeyedConfig;
 use super::directory::{Directory, Entry, Found, Ready};
 use super::key::Key;
@@ -12,7 +14,7 @@ use super::setup::Setup;
 use crate::caught::{caught, say};
 use crate::clock::Time;
 use crate::key_error::{KeyError, cut};
-use crate::pool::{GetError, Manage, Pool};
+use crate::pool::{GetError, Manage, Pool, WeakPool};
 
 pub(super) struct Inner<K: Key, M: Manage> {
     pub(super) directory: Directory<K, M>,
@@ -21,6 +23,8 @@ pub(super) struct Inner<K: Key, M: Manage> {
     setup: Box<SetupFn<K, M>>,
     /// Set before the pools are closed.
     closed: AtomicBool,
+    /// Pools without a key that had leases out when they were last seen.
+    leaving: Mutex<Vec<WeakPool<M>>>,
     made: AtomicU64,
     evicted: AtomicU64,
 }
@@ -36,6 +40,7 @@ impl<K: Key, M: Manage> Inner<K, M> {
             config,
             setup,
             closed: AtomicBool::new(false),
+            leaving: Mutex::default(),
             made: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
         }
@@ -56,11 +61,31 @@ impl<K: Key, M: Manage> Inner<K, M> {
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         for entry in self.directory.all() {
-            if let Some(ready) = entry.ready() {
-                ready.pool.close();
+            match entry.ready() {
+                Some(ready) => ready.pool.close(),
+                // Its pool is closed by who makes it.
+                None => entry.wake(),
             }
-            self.directory.remove(&entry);
+            self.retire(&entry);
         }
+    }
+
+    /// Takes an entry out whose pool is closed.
+    pub(super) fn retire(&self, entry: &Arc<Entry<K, M>>) {
+        // First, so that at every moment it can be found in one of the two places.
+        if let Some(ready) = entry.ready().filter(|ready| ready.pool.stats().in_use > 0) {
+            let mut leaving = self.leaving.lock();
+            leaving.retain(WeakPool::is_there);
+            leaving.push(ready.pool.downgrade());
+        }
+        self.directory.remove(entry);
+    }
+
+    /// Waits until the leases of all pools that were retired have come home, or until `deadline`;
+    /// says which.
+    pub(super) fn all_home(&self, deadline: Time) -> bool {
+        let leaving = self.leaving.lock().clone();
+        leaving.iter().all(|pool| pool.is_home_by(deadline))
     }
 
     /// Runs `step` for every pool, without a lock.
@@ -71,41 +96,30 @@ impl<K: Key, M: Manage> Inner<K, M> {
 
     // ---- Finding and making ----
 
-    /// The entry of `key`, now the one used last.
+    /// The entry of `key`, now the one used last, if its pool is made.
     #[inline]
-    pub(super) fn entry(&self, key: &K) -> Asked<K, M> {
+    pub(super) fn find(&self, key: &K) -> Option<Arc<Entry<K, M>>> {
+        let entry = self.directory.find(key)?;
+        entry.ready()?;
+        self.directory.note_use(&entry);
+        Some(entry)
+    }
+
+    /// The same once its pool is made, by this thread or by another one.
+    #[cold]
+    pub(super) fn find_or_make(&self, key: &K, deadline: Time) -> Asked<K, M> {
         let entry = match self.directory.find(key) {
             Some(entry) => entry,
             None => self.add(key)?,
         };
         self.directory.note_use(&entry);
-        Ok(entry)
-    }
-
-    /// Its pool, if need be once another thread has made it.
-    #[inline]
-    pub(super) fn ready<'a>(
-        &self,
-        entry: &'a Entry<K, M>,
-        deadline: Time,
-    ) -> Result<&'a Ready<M>, GetError<M::Error>> {
-        match entry.made() {
-            Some(Ok(ready)) => Ok(ready),
-            _ => self.ready_later(entry, deadline),
-        }
-    }
-
-    #[cold]
-    fn ready_later<'a>(
-        &self,
-        entry: &'a Entry<K, M>,
-        deadline: Time,
-    ) -> Result<&'a Ready<M>, GetError<M::Error>> {
         let clock = &self.config.pool.clock;
         let began = clock.now();
-        match entry.wait(deadline, clock) {
-            Some(Ok(ready)) => Ok(ready),
+        let made = entry.wait(deadline, clock, || self.is_closed());
+        match made {
+            Some(Ok(_)) => Ok(entry),
             Some(Err(refused)) => Err(refused.clone().into()),
+            None if self.is_closed() => Err(GetError::Closed),
             None => {
                 let waited = clock.now().since(began);
                 Err(GetError::KeyNotReady { key: shown(&entry.key), waited })
@@ -141,13 +155,15 @@ impl<K: Key, M: Manage> Inner<K, M> {
         let made = caught(|| self.make(&entry.key)).unwrap_or_else(|said| {
             Err(KeyError::new(shown(&entry.key), format_args!("its set-up panicked: {said}")))
         });
-        let refused = made.is_err();
-        entry.fill(made);
-        if refused {
+        if made.is_err() {
+            // First, so that whoever hears of it and asks again is not answered by this.
             self.directory.remove(entry);
-        } else if self.is_closed() {
+        }
+        entry.fill(made);
+        if let (true, Some(ready)) = (self.is_closed(), entry.ready()) {
             // By somebody who found nothing here to close yet.
-            self.close();
+            ready.pool.close();
+            self.retire(entry);
         }
     }
 
@@ -173,11 +189,14 @@ impl<K: Key, M: Manage> Inner<K, M> {
         for entry in self.directory.by_use() {
             let Some(ready) = entry.ready() else { continue };
             if ready.pool.close_if_unused() {
-                self.directory.remove(&entry);
                 self.evicted.fetch_add(1, Ordering::Relaxed);
                 say!(Debug, "key \"{}\": evicted for another one", shown(&entry.key));
-                return true;
+            } else if !ready.pool.is_closed() {
+                continue;
             }
+            // If another thread closed it, it may not have come to this yet.
+            self.retire(&entry);
+            return true;
         }
         false
     }

@@ -103,17 +103,25 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
     fn lease(&self, key: &K, timeout: Duration, covers_use: bool) -> Got<M> {
         let inner = &*self.0;
         let clock = &inner.config.pool.clock;
-        let deadline = clock.coarse().after(timeout);
+        let began = clock.coarse();
         let mut left = timeout;
         loop {
-            let entry = inner.entry(key)?;
-            let pool = &inner.ready(&entry, deadline)?.pool;
+            let entry = match inner.find(key) {
+                Some(entry) => entry,
+                None => {
+                    let deadline = clock.now().after(left);
+                    let entry = inner.find_or_make(key, deadline)?;
+                    left = deadline.since(clock.now());
+                    entry
+                }
+            };
+            let Some(Ready { pool, .. }) = entry.ready() else { continue };
             let got = if covers_use { pool.get_within(left) } else { pool.get_timeout(left) };
             match got {
-                Err(GetError::Closed) if !inner.is_closed() => inner.directory.remove(&entry),
+                Err(GetError::Closed) if !inner.is_closed() => inner.retire(&entry),
                 got => return got,
             }
-            left = deadline.since(clock.now());
+            left = began.after(timeout).since(clock.now());
         }
     }
 
@@ -127,9 +135,13 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
         let inner = &*self.0;
         let now = inner.config.pool.clock.coarse();
         loop {
-            let entry = inner.entry(key)?;
-            match inner.ready(&entry, now)?.pool.try_get() {
-                Err(GetError::Closed) if !inner.is_closed() => inner.directory.remove(&entry),
+            let entry = match inner.find(key) {
+                Some(entry) => entry,
+                None => inner.find_or_make(key, now)?,
+            };
+            let Some(ready) = entry.ready() else { continue };
+            match ready.pool.try_get() {
+                Err(GetError::Closed) if !inner.is_closed() => inner.retire(&entry),
                 got => return got,
             }
         }
@@ -149,8 +161,8 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
             GetError::Key(refused) => refused.into(),
             other => KeyError::new(shown(key), other).into(),
         };
-        let entry = inner.entry(key).map_err(told)?;
-        inner.ready(&entry, deadline).map_err(told)?.pool.warm_up(n)
+        let entry = inner.find_or_make(key, deadline).map_err(told)?;
+        entry.ready().map_or(Err(WarmUpError::Closed), |ready| ready.pool.warm_up(n))
     }
 
     /// The pool of `key`, if it has one, to look at, to [`resize`](Pool::resize) or to
@@ -174,7 +186,7 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
         let Some(entry) = self.0.directory.find(key) else { return false };
         let Some(ready) = entry.ready() else { return false };
         ready.pool.close();
-        self.0.directory.remove(&entry);
+        self.0.retire(&entry);
         true
     }
 
@@ -250,16 +262,13 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
         self.0.close();
     }
 
-    /// Closes every pool and waits, up to `timeout` in all, until every lease has come home. Says
-    /// whether they did.
+    /// Closes every pool and waits, up to `timeout` in all, until every lease has come home, those
+    /// of keys closed before included. Says whether they did.
     #[must_use = "false means that leases are still out"]
     pub fn drain(&self, timeout: Duration) -> bool {
-        let clock = &self.0.config.pool.clock;
-        let deadline = clock.now().after(timeout);
-        let entries = self.0.directory.all();
+        let deadline = self.0.config.pool.clock.now().after(timeout);
         self.close();
-        let home = |ready: &Ready<M>| ready.pool.drain(deadline.since(clock.now()));
-        entries.iter().filter_map(|entry| entry.ready()).all(home)
+        self.0.all_home(deadline)
     }
 
     /// Whether it was closed.

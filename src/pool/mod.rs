@@ -65,6 +65,7 @@ pub use stats::{EvictReason, RequestStats, Stats};
 pub use warm_up::WarmUpError;
 
 use crate::caught::{caught, say};
+use crate::clock::Time;
 use crate::error::{ConfigError, Problems};
 use maintenance::Upkeep;
 use permits::{Permits, Permitted};
@@ -309,9 +310,14 @@ impl<M: Manage> Pool<M> {
         self.shared.close();
     }
 
-    /// Closes the pool if nobody uses it or waits for it. Says whether it did, or was closed before.
+    /// Closes the pool if nobody uses it or waits for it. Says whether it did. The thread that
+    /// calls it asks for an item of another pool, and does not wait for what is dropped here.
     pub(crate) fn close_if_unused(&self) -> bool {
-        self.shared.close_if(|books| books.is_unused())
+        self.shared.close_if(Drops::Elsewhere, |books| books.is_unused())
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakPool<M> {
+        WeakPool(Arc::downgrade(&self.shared))
     }
 
     /// Closes the pool and waits, up to `timeout`, until every lease has come home. Says whether
@@ -347,6 +353,27 @@ impl<M: Manage> fmt::Debug for Pool<M> {
     }
 }
 
+/// A pool that may have ended.
+pub(crate) struct WeakPool<M: Manage>(Weak<Shared<M>>);
+
+impl<M: Manage> WeakPool<M> {
+    pub(crate) fn is_there(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
+    /// Waits until every lease has come home, or until `deadline`; says which.
+    pub(crate) fn is_home_by(&self, deadline: Time) -> bool {
+        let home = |shared: Arc<Shared<M>>| shared.wait_until(deadline, |b| b.in_use() == 0);
+        self.0.upgrade().is_none_or(home)
+    }
+}
+
+impl<M: Manage> Clone for WeakPool<M> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
 struct CloseOnDrop<M: Manage>(Arc<Shared<M>>);
 
 impl<M: Manage> Drop for CloseOnDrop<M> {
@@ -357,16 +384,16 @@ impl<M: Manage> Drop for CloseOnDrop<M> {
 
 impl<M: Manage> Shared<M> {
     fn close(self: &Arc<Self>) {
-        self.close_if(|_| true);
+        self.close_if(Drops::Here, |_| true);
     }
 
-    /// Says whether the pool is closed now.
-    fn close_if(self: &Arc<Self>, may: impl FnOnce(&Books<M>) -> bool) -> bool {
+    /// Says whether it did: false if the pool was closed before.
+    fn close_if(self: &Arc<Self>, drops: Drops, may: impl FnOnce(&Books<M>) -> bool) -> bool {
         let step = |books: &mut Books<M>, now| {
             let first = !books.is_closed() && may(books) && books.close();
-            (first, books.is_closed(), books.next_upkeep(now))
+            (first, books.next_upkeep(now))
         };
-        let (first, is_closed, next) = self.with_exact_time(Drops::Here, step);
+        let (first, next) = self.with_exact_time(drops, step);
         if first {
             // Else it comes once more, to give up what hangs.
             if next.is_none() {
@@ -374,7 +401,7 @@ impl<M: Manage> Shared<M> {
             }
             say!(Debug, "pool \"{}\": closed: {}", self.name(), self.stats());
         }
-        is_closed
+        first
     }
 
     /// Has the background maintenance come within `pause`, if there is one.

@@ -28,8 +28,9 @@ pub(crate) trait Permits: Send + Sync {
     /// Nobody of this pool waits for a permit any more.
     fn stop_wanting(&self);
 
-    /// Gives permits back.
-    fn put_back(&self, permits: usize) -> Grants;
+    /// Gives permits back. Whoever waits in this pool itself, since `waits`, and could use one now
+    /// is remembered before that, so that it comes before those who came later elsewhere.
+    fn put_back(&self, permits: usize, waits: Option<Time>) -> PutBack;
 
     /// The narrowest limit that has no room.
     fn full(&self) -> Option<SharedLimit>;
@@ -37,6 +38,12 @@ pub(crate) trait Permits: Send + Sync {
     /// Whether one more item may be made. If not and `wanted`, this is remembered, as for permits,
     /// and other pools are to give up an idle item each ([`Self::reclaim`]) until it may.
     fn open(&self, wanted: bool) -> bool;
+
+    /// Nobody of this pool needs to make an item any more that it may not.
+    fn stop_opening(&self);
+
+    /// The bound on items, if it has no room.
+    fn full_open(&self) -> Option<SharedLimit>;
 
     /// So many items are gone.
     fn closed(&self, items: usize) -> Grants;
@@ -69,6 +76,14 @@ pub(crate) enum Granted {
 /// Who was granted what, to be told once no lock is held.
 pub(crate) type Grants = Vec<Grant>;
 
+/// What became of permits put back.
+#[derive(Default)]
+pub(crate) struct PutBack {
+    /// One was granted to the same pool, which is not among the `grants`.
+    pub(crate) kept: bool,
+    pub(crate) grants: Grants,
+}
+
 pub(crate) type Grant = (Weak<dyn Permitted>, Granted);
 
 /// Tells them. A pool that ended meanwhile had everything taken back from it at its end.
@@ -80,7 +95,7 @@ pub(crate) fn tell(grants: Grants) {
     }
 }
 
-/// A limit on leases in use that several pools share.
+/// A limit that several pools share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SharedLimit {
@@ -102,12 +117,21 @@ pub enum SharedLimit {
         /// Leases in use under it.
         in_use: usize,
     },
+    /// `max_open`: items of all keys, and none of the others is idle.
+    #[non_exhaustive]
+    Open {
+        /// The limit.
+        max: usize,
+        /// Items that exist, or are being made.
+        open: usize,
+    },
 }
 
 impl SharedLimit {
     pub(super) fn in_use(&self) -> usize {
         match *self {
             Self::Host { in_use, .. } | Self::Total { in_use, .. } => in_use,
+            Self::Open { open, .. } => open,
         }
     }
 
@@ -116,6 +140,7 @@ impl SharedLimit {
         match self {
             Self::Host { .. } => "max_per_host",
             Self::Total { .. } => "max_total",
+            Self::Open { .. } => "max_open",
         }
     }
 }
@@ -127,6 +152,7 @@ impl fmt::Display for SharedLimit {
                 write!(f, "max_per_host of {host} ({in_use} of {max} in use)")
             }
             Self::Total { max, in_use } => write!(f, "max_total ({in_use} of {max} in use)"),
+            Self::Open { max, open } => write!(f, "max_open ({open} of {max} open)"),
         }
     }
 }

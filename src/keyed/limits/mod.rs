@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 
 use crate::clock::Time;
 use crate::pool::SharedLimit;
-use crate::pool::permits::{Grants, Permits, Permitted, tell};
+use crate::pool::permits::{Grants, Permits, Permitted, PutBack, tell};
 use tree::{Level, Tree};
 
 /// No limit.
@@ -56,22 +56,11 @@ impl Limits {
 
     /// For every host without a limit of its own.
     pub(super) fn set_max_per_host(&self, max: usize) {
-        self.change(|tree| {
-            tree.max_per_host = max;
-            let Tree { hosts, own_max, .. } = tree;
-            for host in hosts.iter_mut().filter(|host| !own_max.contains_key(&host.name)) {
-                host.level.wanted = max;
-            }
-        });
+        self.change(|tree| tree.set_max_per_host(max));
     }
 
     pub(super) fn set_max_of_host(&self, name: &str, max: usize) {
-        self.change(|tree| {
-            tree.own_max.insert(name.into(), max);
-            for host in tree.hosts.iter_mut().filter(|host| &*host.name == name) {
-                host.level.wanted = max;
-            }
-        });
+        self.change(|tree| tree.set_max_of_host(name, max));
     }
 
     pub(super) fn set_max_open(&self, max: usize) {
@@ -156,8 +145,8 @@ impl Permits for Member {
     }
 
     #[inline]
-    fn put_back(&self, permits: usize) -> Grants {
-        self.limits.tree.lock().put_back(self.id, permits)
+    fn put_back(&self, permits: usize, waits: Option<Time>) -> PutBack {
+        self.limits.tree.lock().put_back(self.id, permits, waits)
     }
 
     fn full(&self) -> Option<SharedLimit> {
@@ -176,6 +165,17 @@ impl Permits for Member {
         let may = tree.open(self.id, wanted);
         self.limits.note_open_wanted(&tree);
         may
+    }
+
+    fn stop_opening(&self) {
+        let mut tree = self.limits.tree.lock();
+        tree.stop_opening(self.id);
+        self.limits.note_open_wanted(&tree);
+    }
+
+    fn full_open(&self) -> Option<SharedLimit> {
+        let (open, max) = self.limits.open();
+        (open >= max).then_some(SharedLimit::Open { max, open })
     }
 
     fn closed(&self, items: usize) -> Grants {

@@ -6,19 +6,23 @@
 //! its host, stand behind those that have not: by order of arrival alone, everybody would wait as
 //! long as the busiest.
 
+#[cfg(test)]
+#[path = "tree_tests.rs"]
+mod tree_tests;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 
 use super::{Caps, NONE};
 use crate::clock::Time;
-use crate::pool::permits::{Grant, Granted, Grants, Permitted};
+use crate::pool::permits::{Grant, Granted, Grants, Permitted, PutBack};
 
 /// The books behind [`Limits`](super::Limits): plain data, no lock, no clock.
 pub(super) struct Tree {
     pub(super) total: Level,
-    pub(super) max_per_host: usize,
+    max_per_host: usize,
     /// Of hosts that have a limit of their own.
-    pub(super) own_max: HashMap<Arc<str>, usize>,
+    own_max: HashMap<Arc<str>, usize>,
     pub(super) hosts: Vec<Host>,
     host_ids: HashMap<Arc<str>, usize>,
     /// Hosts that use or want a permit.
@@ -151,9 +155,9 @@ impl Tree {
 
     pub(super) fn leave(&mut self, id: usize) -> Grants {
         self.set_wants(id, None);
-        self.open_wanters.retain(|&other| other != id);
+        self.stop_opening(id);
         let Pool { host, used, open, .. } = self.members[id];
-        let mut grants = self.put_back(id, used);
+        let mut grants = self.put_back(id, used, None).grants;
         grants.append(&mut self.closed(id, open));
         self.hosts[host].members -= 1;
         self.members[id].pool = None;
@@ -179,17 +183,25 @@ impl Tree {
         true
     }
 
-    pub(super) fn put_back(&mut self, id: usize, permits: usize) -> Grants {
+    pub(super) fn put_back(&mut self, id: usize, permits: usize, waits: Option<Time>) -> PutBack {
         let pool = &mut self.members[id];
         pool.used -= permits;
         self.hosts[pool.host].level.used -= permits;
         self.total.used -= permits;
-        self.note_active(id);
-        let mut grants = Vec::new();
-        while let Some(grant) = self.grant() {
-            grants.push(grant);
+        match waits {
+            Some(_) => self.set_wants(id, waits),
+            None => self.note_active(id),
         }
-        grants
+        let mut result = PutBack::default();
+        while let Some(next) = self.next() {
+            let grant = self.grant_to(next);
+            if next == id {
+                result.kept = true;
+            } else {
+                result.grants.extend(grant);
+            }
+        }
+        result
     }
 
     pub(super) fn set_wants(&mut self, id: usize, wants: Option<Time>) {
@@ -222,6 +234,10 @@ impl Tree {
     /// Gives a permit to whoever is next, if there is one for anybody who wants one.
     fn grant(&mut self) -> Option<Grant> {
         let id = self.next()?;
+        self.grant_to(id)
+    }
+
+    fn grant_to(&mut self, id: usize) -> Option<Grant> {
         self.take(id);
         self.set_wants(id, None);
         // Bound before it could want anything.
@@ -240,6 +256,21 @@ impl Tree {
             let pool_has_share = host.level.is_share(pool.used, host.active);
             (host_has_share, pool_has_share, pool.wants)
         })
+    }
+
+    pub(super) fn set_max_per_host(&mut self, max: usize) {
+        self.max_per_host = max;
+        let Self { hosts, own_max, .. } = self;
+        for host in hosts.iter_mut().filter(|host| !own_max.contains_key(&host.name)) {
+            host.level.wanted = max;
+        }
+    }
+
+    pub(super) fn set_max_of_host(&mut self, name: &str, max: usize) {
+        self.own_max.insert(name.into(), max);
+        for host in self.hosts.iter_mut().filter(|host| &*host.name == name) {
+            host.level.wanted = max;
+        }
     }
 
     /// Widens the limits as far as one more permit needs, and grants it. Says whether there is
@@ -271,6 +302,10 @@ impl Tree {
             self.open_wanters.push_back(id);
         }
         false
+    }
+
+    pub(super) fn stop_opening(&mut self, id: usize) {
+        self.open_wanters.retain(|&other| other != id);
     }
 
     pub(super) fn closed(&mut self, id: usize, items: usize) -> Grants {

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::super::permits::{Granted, Permits, SharedLimit};
+use super::super::permits::{Granted, Permits, PutBack, SharedLimit};
 use super::super::stats::EvictReason;
 use super::Slots;
 use crate::clock::Time;
@@ -78,14 +78,24 @@ impl<T, W: Clone> Slots<T, W> {
     #[inline]
     pub(super) fn put_back_permit(&mut self) {
         if self.allowance.permits.is_some() {
-            self.put_back_permits(1);
+            self.put_back_permits(1, self.waits_for_permit());
         }
     }
 
-    fn put_back_permits(&mut self, count: usize) {
-        if let Some(permits) = &self.allowance.permits {
-            self.outbox.shared.append(&mut permits.put_back(count));
-        }
+    fn put_back_permits(&mut self, count: usize, waits: Option<Time>) {
+        let allowance = &mut self.allowance;
+        let Some(permits) = &allowance.permits else { return };
+        let PutBack { kept, mut grants } = permits.put_back(count, waits);
+        allowance.spare += usize::from(kept);
+        allowance.wants_permit = !kept && (allowance.wants_permit || waits.is_some());
+        self.outbox.shared.append(&mut grants);
+    }
+
+    /// Since when somebody waits here who has no permit and could use one now.
+    fn waits_for_permit(&self) -> Option<Time> {
+        let next = self.waiters.get(self.waiters_permitted())?;
+        let could = !self.idle.is_empty() || self.has_room() && self.may_create_more();
+        could.then_some(next.since)
     }
 
     /// What the shared limits gave. A permit serves the first waiter even in its first moment, in
@@ -93,7 +103,8 @@ impl<T, W: Clone> Slots<T, W> {
     pub(crate) fn granted(&mut self, what: Granted, now: Time) {
         match what {
             Granted::Permit => {
-                self.allowance.wants_permit = false;
+                // It may have been remembered again since.
+                self.stop_wanting();
                 self.allowance.spare += 1;
                 if let Some(waiter) = self.waiters.pop_front() {
                     match self.pop_idle(now) {
@@ -106,7 +117,7 @@ impl<T, W: Clone> Slots<T, W> {
                 }
             }
             Granted::Open => {
-                self.allowance.wants_open = false;
+                self.stop_opening();
                 self.allowance.may_open += 1;
             }
         }
@@ -141,23 +152,42 @@ impl<T, W: Clone> Slots<T, W> {
 
     /// Returns what nobody here has a use for. The last thing in every step.
     pub(super) fn return_excess(&mut self) {
-        let Some(permits) = &self.allowance.permits else { return };
-        if self.waiters.is_empty() && self.allowance.wants_permit {
-            self.allowance.wants_permit = false;
-            permits.stop_wanting();
+        if self.allowance.permits.is_none() {
+            return;
         }
-        let unused = std::mem::take(&mut self.allowance.may_open);
-        if unused > 0 {
-            self.outbox.shared.append(&mut permits.closed(unused));
+        if self.allowance.wants_open && self.waiters_permitted() <= self.creating_for_queue {
+            self.stop_opening();
         }
         let opening = usize::from(self.allowance.wants_open);
         let in_prospect = (self.creating_for_queue + opening).min(self.waiters.len());
         let excess = self.allowance.spare.saturating_sub(in_prospect);
+        let all_permitted = self.allowance.spare >= self.waiters.len();
+        if self.allowance.wants_permit && (all_permitted || excess > 0) {
+            self.stop_wanting();
+        }
+        let unused = std::mem::take(&mut self.allowance.may_open);
+        if let (Some(permits), true) = (&self.allowance.permits, unused > 0) {
+            self.outbox.shared.append(&mut permits.closed(unused));
+        }
         if excess > 0 {
             self.allowance.spare -= excess;
-            self.put_back_permits(excess);
+            self.put_back_permits(excess, None);
         }
         self.give_up_idle_if_wanted();
+    }
+
+    fn stop_wanting(&mut self) {
+        self.allowance.wants_permit = false;
+        if let Some(permits) = &self.allowance.permits {
+            permits.stop_wanting();
+        }
+    }
+
+    fn stop_opening(&mut self) {
+        self.allowance.wants_open = false;
+        if let Some(permits) = &self.allowance.permits {
+            permits.stop_opening();
+        }
     }
 
     /// While another pool needs to make an item and may not, none is left idle here but for a waiter
@@ -175,14 +205,19 @@ impl<T, W: Clone> Slots<T, W> {
         self.allowance.permits.as_ref().is_some_and(|permits| permits.is_open_wanted())
     }
 
-    /// Ends the coldest idle item for another pool to make one, if there is one.
+    /// Ends an item for another pool to make one, if one rests.
     pub(crate) fn give_up_idle(&mut self, now: Time) -> bool {
         let gave_up = self.evict_coldest();
         self.settle(now);
         gave_up
     }
 
+    /// Ends an unhealthy item, or else the coldest idle one, if there is one.
     fn evict_coldest(&mut self) -> bool {
+        if !self.unhealthy.is_empty() {
+            self.evict_unhealthy();
+            return true;
+        }
         let Some(coldest) = self.idle.pop_front() else { return false };
         self.evict_from_place(coldest, EvictReason::MaxOpen);
         true
@@ -191,11 +226,15 @@ impl<T, W: Clone> Slots<T, W> {
     /// The shared limit that keeps whoever waits, or would, from being served; `None` if it is
     /// the pool's own.
     pub(crate) fn shared_limit_in_force(&self) -> Option<SharedLimit> {
-        let asked = self.allowance.wants_permit || !self.has_waiters();
-        if !asked || self.in_use() >= self.rules.max_size {
+        let permits = self.allowance.permits.as_ref()?;
+        if self.in_use() >= self.rules.max_size {
             return None;
         }
-        self.allowance.permits.as_ref()?.full()
+        let would_ask = !self.has_waiters();
+        let asked = would_ask || self.allowance.wants_permit;
+        let full = if asked { permits.full() } else { None };
+        let asked = would_ask || self.allowance.wants_open;
+        full.or_else(|| if asked { permits.full_open() } else { None })
     }
 
     pub(super) fn permit_is_at_hand(&self) -> bool {

@@ -76,7 +76,7 @@ impl<T, W: Clone> Slots<T, W> {
     }
 
     /// Whether the cap leaves room for an item that somebody waits for.
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         let from_unhealthy = !self.unhealthy.is_empty() && !self.keeps_unhealthy();
         self.size() < self.rules.max_size || from_unhealthy
     }
@@ -91,7 +91,7 @@ impl<T, W: Clone> Slots<T, W> {
     }
 
     /// Abandoned creations may hang, and do not count.
-    fn may_create_more(&self) -> bool {
+    pub(super) fn may_create_more(&self) -> bool {
         self.creating - self.abandoned < self.rules.max_creating
     }
 

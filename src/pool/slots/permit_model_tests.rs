@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use proptest::prelude::*;
 
-use super::super::permits::{Granted, Grants, Permits, Permitted, SharedLimit};
+use super::super::permits::{Granted, Grants, Permits, Permitted, PutBack, SharedLimit};
 use super::model_driver::Driver;
 use super::model_tests::{Action, actions, config, when_unhealthy};
 use super::*;
@@ -99,10 +99,15 @@ impl Permits for Pot {
         self.state().wants_permit = None;
     }
 
-    fn put_back(&self, permits: usize) -> Grants {
+    fn put_back(&self, permits: usize, waits: Option<Time>) -> PutBack {
         let mut state = self.state();
         state.permits.put_back(permits);
-        state.grants()
+        state.wants_permit = waits.or(state.wants_permit);
+        let kept = state.wants_permit.is_some() && state.permits.take();
+        if kept {
+            state.wants_permit = None;
+        }
+        PutBack { kept, grants: state.grants() }
     }
 
     fn full(&self) -> Option<SharedLimit> {
@@ -115,6 +120,14 @@ impl Permits for Pot {
         let may = state.items.take();
         state.wants_item |= wanted && !may;
         may
+    }
+
+    fn stop_opening(&self) {
+        self.state().wants_item = false;
+    }
+
+    fn full_open(&self) -> Option<SharedLimit> {
+        None
     }
 
     fn closed(&self, items: usize) -> Grants {
@@ -175,7 +188,7 @@ impl Driver {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
     #[test]
     fn both_laws_hold_under_shared_limits_and_no_permit_is_lost_or_kept(

@@ -1,0 +1,165 @@
+//! Limits that are changed while threads wait.
+
+use std::time::Duration;
+
+use llm_pool::ManualClock;
+
+use crate::harness::{Keyed, Name, assert_free, keyed, limit_named, manual, served, take, waiter};
+use crate::support::{Got, Script, Task, eventually, secs};
+
+#[track_caller]
+fn line_up(pool: &Keyed, time: &ManualClock, keys: &[Name]) -> Vec<Task<Got>> {
+    let join = |&key| {
+        let task = waiter(pool, key, Duration::MAX);
+        time.advance(secs(1));
+        task
+    };
+    keys.iter().map(join).collect()
+}
+
+/// Which of the waiters have been served, once `count` have.
+#[track_caller]
+fn served_so_far(waiters: &[Task<Got>], count: usize) -> Vec<usize> {
+    let done = || (0..waiters.len()).filter(|&n| waiters[n].is_done()).collect::<Vec<_>>();
+    eventually(|| done().len() >= count);
+    done()
+}
+
+#[test]
+fn a_wider_total_serves_those_who_wait_in_their_order() {
+    let (script, time) = (Script::new(), ManualClock::new());
+    let pool = keyed(manual(9, &time).max_total(1), &script);
+    let held = take(&pool, "h/a", 1);
+    let waiters = line_up(&pool, &time, &["i/a", "j/a", "k/a", "l/a", "m/a"]);
+    pool.set_max_total(3).unwrap();
+    assert_eq!(served_so_far(&waiters, 2), [0, 1]);
+    assert_eq!(pool.stats().sum.in_use, 3);
+    pool.set_max_total(4).unwrap();
+    assert_eq!(served_so_far(&waiters, 3), [0, 1, 2]);
+    pool.set_max_total(None).unwrap();
+    assert_eq!(served_so_far(&waiters, 5).len(), 5);
+    assert_eq!(pool.stats().max_total, None);
+    drop((held, waiters));
+    pool.set_max_total(2).unwrap();
+    assert_free(&pool, &[("h/a", 2)]);
+}
+
+#[test]
+fn a_wider_total_is_shared_among_the_keys_by_the_order_of_their_waiters() {
+    let (script, time) = (Script::new(), ManualClock::new());
+    let pool = keyed(manual(9, &time).max_total(1), &script);
+    let held = take(&pool, "h/a", 1);
+    // One host, so that no host has more than its share; and pools come by their first waiters.
+    let waiters = line_up(&pool, &time, &["h/b", "h/c", "h/b", "h/c"]);
+    pool.set_max_total(2).unwrap();
+    assert_eq!(served_so_far(&waiters, 1), [0]);
+    pool.set_max_total(3).unwrap();
+    assert_eq!(served_so_far(&waiters, 2), [0, 1]);
+    pool.set_max_total(4).unwrap();
+    assert_eq!(served_so_far(&waiters, 3), [0, 1, 2]);
+    pool.set_max_total(9).unwrap();
+    assert_eq!(served_so_far(&waiters, 4), [0, 1, 2, 3]);
+    drop((held, waiters));
+    assert_free(&pool, &[("h/a", 9)]);
+}
+
+#[test]
+fn a_wider_host_serves_its_waiters_and_not_those_of_another_limit() {
+    let (script, time) = (Script::new(), ManualClock::new());
+    let pool = keyed(manual(9, &time).max_per_host(1), &script);
+    let held = [take(&pool, "h/x", 1), take(&pool, "i/x", 1)];
+    let waiters = line_up(&pool, &time, &["h/a", "i/a", "h/b", "i/b"]);
+    pool.set_max_of_host("h", 2).unwrap();
+    assert_eq!(served_so_far(&waiters, 1), [0]);
+    pool.set_max_per_host(2).unwrap();
+    assert_eq!(served_so_far(&waiters, 2), [0, 1]);
+    pool.set_max_per_host(5).unwrap();
+    assert_eq!(served_so_far(&waiters, 3), [0, 1, 3], "h has a limit of its own");
+    pool.set_max_of_host("h", None).unwrap();
+    assert_eq!(served_so_far(&waiters, 4).len(), 4);
+    let limits: Vec<_> = pool.stats().hosts.iter().map(|host| host.max).collect();
+    assert_eq!(limits, [None, Some(5)]);
+    drop((held, waiters));
+    assert_free(&pool, &[("i/a", 5), ("h/a", 7)]);
+}
+
+#[test]
+fn a_host_may_have_its_limit_before_its_first_key_and_keeps_it_after_its_last() {
+    let (script, time) = (Script::new(), ManualClock::new());
+    let pool = keyed(manual(9, &time).max_per_host(1), &script);
+    pool.set_max_of_host("h", 2).unwrap();
+    let held = take(&pool, "h/a", 2);
+    assert!(pool.try_get(&"h/b").is_err());
+    drop(held);
+    for key in ["h/a", "h/b", "i/a"] {
+        pool.close_key(&key);
+    }
+    drop(take(&pool, "j/a", 1));
+    drop(take(&pool, "i/a", 1));
+    let held = take(&pool, "h/b", 2);
+    assert!(pool.try_get(&"h/a").is_err());
+    drop(held);
+}
+
+#[test]
+fn a_narrower_limit_takes_effect_as_leases_come_back() {
+    let (script, time) = (Script::new(), ManualClock::new());
+    let pool = keyed(manual(9, &time).max_total(4).max_per_host(4), &script);
+    let mut held = take(&pool, "h/a", 3);
+    held.extend(take(&pool, "i/a", 1));
+    pool.set_max_total(2).unwrap();
+    pool.set_max_per_host(1).unwrap();
+    assert_eq!(pool.stats().sum.in_use, 4, "nobody loses a lease");
+    let waiters = line_up(&pool, &time, &["j/a", "h/b"]);
+    drop(held.remove(0));
+    drop(held.remove(0));
+    assert!(waiters.iter().all(|waiter| !waiter.is_done()), "two are out");
+    let error = pool.try_get(&"h/a").unwrap_err();
+    let limit = limit_named(&error).unwrap().to_string();
+    assert_eq!(limit, "max_per_host of h (1 of 1 in use)");
+    drop(held.remove(1));
+    assert_eq!(served_so_far(&waiters, 1), [0]);
+    drop(held.remove(0));
+    assert_eq!(served_so_far(&waiters, 2), [0, 1]);
+    drop(waiters);
+    assert_free(&pool, &[("h/a", 1), ("i/a", 1)]);
+    assert!(pool.stats().max_total == Some(2));
+}
+
+#[test]
+fn two_limits_changed_at_once_serve_who_was_kept_by_both() {
+    let (script, time) = (Script::new(), ManualClock::new());
+    let pool = keyed(manual(9, &time).max_total(1).max_per_host(1), &script);
+    let held = take(&pool, "h/a", 1);
+    let waiting = waiter(&pool, "h/b", Duration::MAX);
+    pool.set_max_total(5).unwrap();
+    assert!(!waiting.is_done(), "the host is full");
+    pool.set_max_per_host(5).unwrap();
+    let second = served(waiting, &[]);
+    let third = pool.try_get(&"h/a").expect("there is room");
+    drop((held, second, third));
+    assert_free(&pool, &[("h/a", 5)]);
+}
+
+#[test]
+fn zero_and_what_contradicts_another_limit_are_refused_and_change_nothing() {
+    let (script, time) = (Script::new(), ManualClock::new());
+    let pool = keyed(manual(9, &time).max_total(2).max_open(3).max_per_host(2), &script);
+    assert_eq!(
+        pool.set_max_total(0).unwrap_err().to_string(),
+        "invalid set_max_total: max: must be at least 1"
+    );
+    assert!(pool.set_max_per_host(0).is_err());
+    assert!(pool.set_max_of_host("h", 0).is_err());
+    assert!(pool.set_max_open(0).is_err());
+    assert!(pool.set_max_open(1).is_err(), "less than max_total");
+    assert!(pool.set_max_total(4).is_err(), "more than max_open");
+    assert!(pool.set_max_total(None).is_err(), "more than max_open");
+    let stats = pool.stats();
+    assert_eq!((stats.max_total, stats.max_open), (Some(2), Some(3)));
+    assert_free(&pool, &[("h/a", 2)]);
+    assert!(pool.try_get(&"h/a").is_ok());
+    pool.set_max_total(3).unwrap();
+    pool.set_max_open(None).unwrap();
+    pool.set_max_total(None).unwrap();
+}
