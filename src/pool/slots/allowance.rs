@@ -42,7 +42,13 @@ impl<T, W: Clone> Slots<T, W> {
     /// A permit for whoever takes an item at once. Never a spare one: those belong to waiters, who
     /// count on them.
     #[inline]
-    pub(super) fn permit(&mut self) -> bool {
+    pub(super) fn permit(&self) -> bool {
+        self.allowance.permits.is_none() || self.take_permit()
+    }
+
+    // Out of line, as all that only shared limits need: the path of a pool without them stays short.
+    #[inline(never)]
+    fn take_permit(&self) -> bool {
         self.allowance.permits.as_ref().is_none_or(|permits| permits.take())
     }
 
@@ -78,17 +84,22 @@ impl<T, W: Clone> Slots<T, W> {
     #[inline]
     pub(super) fn put_back_permit(&mut self) {
         if self.allowance.permits.is_some() {
-            self.put_back_permits(1, self.waits_for_permit());
+            self.put_back_one_permit();
         }
+    }
+
+    #[inline(never)]
+    fn put_back_one_permit(&mut self) {
+        self.put_back_permits(1, self.waits_for_permit());
     }
 
     fn put_back_permits(&mut self, count: usize, waits: Option<Time>) {
         let allowance = &mut self.allowance;
         let Some(permits) = &allowance.permits else { return };
-        let PutBack { kept, mut grants } = permits.put_back(count, waits);
+        let PutBack { kept, grants } = permits.put_back(count, waits);
         allowance.spare += usize::from(kept);
         allowance.wants_permit = !kept && (allowance.wants_permit || waits.is_some());
-        self.outbox.shared.append(&mut grants);
+        self.outbox.add_grants(grants);
     }
 
     /// Since when somebody waits here who has no permit and could use one now.
@@ -137,7 +148,7 @@ impl<T, W: Clone> Slots<T, W> {
         }
         if for_waiter && !allowance.wants_open {
             allowance.wants_open = true;
-            self.outbox.reclaim = true;
+            self.outbox.open().reclaim = true;
         }
         false
     }
@@ -146,7 +157,7 @@ impl<T, W: Clone> Slots<T, W> {
     #[inline]
     pub(super) fn note_closed(&mut self) {
         if let Some(permits) = &self.allowance.permits {
-            self.outbox.shared.append(&mut permits.closed(1));
+            self.outbox.add_grants(permits.closed(1));
         }
     }
 
@@ -167,7 +178,7 @@ impl<T, W: Clone> Slots<T, W> {
         }
         let unused = std::mem::take(&mut self.allowance.may_open);
         if let (Some(permits), true) = (&self.allowance.permits, unused > 0) {
-            self.outbox.shared.append(&mut permits.closed(unused));
+            self.outbox.add_grants(permits.closed(unused));
         }
         if excess > 0 {
             self.allowance.spare -= excess;
@@ -194,6 +205,13 @@ impl<T, W: Clone> Slots<T, W> {
     /// that is about to take it.
     #[inline]
     pub(super) fn give_up_idle_if_wanted(&mut self) {
+        if self.allowance.permits.is_some() {
+            self.give_up_idle_as_wanted();
+        }
+    }
+
+    #[inline(never)]
+    fn give_up_idle_as_wanted(&mut self) {
         if self.has_waiters() && !self.allowance.wants_permit {
             return;
         }

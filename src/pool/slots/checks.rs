@@ -56,7 +56,7 @@ impl<T, W: Clone> Slots<T, W> {
         self.checks_due =
             !self.closed && (self.due_unhealthy(now).is_some() || self.due_idle(now).is_some());
         if self.checks_due {
-            self.outbox.alerts.push(Alert::ChecksDue);
+            self.outbox.open().alerts.push(Alert::ChecksDue);
         }
     }
 
@@ -142,7 +142,7 @@ impl<T, W: Clone> Slots<T, W> {
             Place::Absent(given_up) if given_up == check => {
                 return self.came_late(index, item, now);
             }
-            _ => return self.outbox.trash.push((item, EvictReason::Unhealthy)),
+            _ => return self.outbox.open().trash.push((item, EvictReason::Unhealthy)),
         }
         self.checks.retain(|running| running.check != check);
         let was_unhealthy = self.slots[index].failures > 0;
@@ -152,7 +152,7 @@ impl<T, W: Clone> Slots<T, W> {
             self.end(index, item, reason);
         } else if passed {
             if was_unhealthy {
-                self.outbox.alerts.push(Alert::Recovered);
+                self.outbox.open().alerts.push(Alert::Recovered);
             }
             self.make_idle_after_check(index, item, now);
         } else if self.is_one_failure_too_many(index) {
@@ -232,7 +232,7 @@ impl<T, W: Clone> Slots<T, W> {
                 Err(format!("the check took longer than {limit:?}").into()),
                 now,
             );
-            self.outbox.alerts.push(Alert::CheckGivenUp { check, ran: now.since(began) });
+            self.outbox.open().alerts.push(Alert::CheckGivenUp { check, ran: now.since(began) });
             let reason = self.reason_to_end(index, now);
             let too_many = self.is_one_failure_too_many(index);
             if reason.is_none() && !too_many && self.keeps_unhealthy() {

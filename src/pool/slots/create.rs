@@ -55,7 +55,7 @@ impl<T, W: Clone> Slots<T, W> {
                 self.make_room();
             }
             let Some(index) = self.reserve(Purpose::Queue, for_waiter, now) else { return };
-            self.outbox.jobs.push(Job::Create(index));
+            self.outbox.open().jobs.push(Job::Create(index));
         }
     }
 

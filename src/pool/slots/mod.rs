@@ -53,6 +53,8 @@ use crate::clock::Time;
 pub(crate) use admission::Late;
 pub(crate) use create::Offer;
 pub(crate) use outbox::{Alert, Grant, Job, Outbox};
+
+use outbox::Pending;
 pub(crate) use queue::{GaveUp, Joined, Look, Refused, Ticket};
 pub(crate) use warm_up::Warmth;
 
@@ -110,7 +112,7 @@ pub(crate) struct Slots<T, W> {
     warned_full: Option<Time>,
     warned_slow: Option<Time>,
     warned_itself: Option<Time>,
-    outbox: Outbox<T, W>,
+    outbox: Pending<T, W>,
 }
 
 /// One unit of `max_size`, and what is known of the item in it.
@@ -177,14 +179,14 @@ impl<T, W: Clone> Slots<T, W> {
             warned_full: None,
             warned_slow: None,
             warned_itself: None,
-            outbox: Outbox::default(),
+            outbox: Pending::default(),
         }
     }
 
     /// What the owner must do once the lock is released; `None`, nearly always, for nothing.
     #[inline]
     pub(crate) fn take_outbox(&mut self) -> Option<Outbox<T, W>> {
-        if self.outbox.is_empty() { None } else { Some(std::mem::take(&mut self.outbox)) }
+        self.outbox.take()
     }
 
     // ---- What is there ----
@@ -259,19 +261,20 @@ impl<T, W: Clone> Slots<T, W> {
         if self.has_waiters() && !self.may_overtake(now) {
             return None;
         }
-        if self.idle.is_empty() || !self.permit() {
+        let (index, item) = self.pop_idle(now)?;
+        if !self.permit() {
+            self.unpop_idle(index, item);
             return None;
         }
-        match self.pop_idle(now) {
-            Some((index, item)) => {
-                self.lease_out(index, now, holder);
-                Some((index, item))
-            }
-            None => {
-                self.put_back_permit();
-                None
-            }
-        }
+        self.lease_out(index, now, holder);
+        Some((index, item))
+    }
+
+    /// Undoes [`Self::pop_idle`].
+    #[cold]
+    fn unpop_idle(&mut self, index: usize, item: T) {
+        self.slots[index].place = Place::Idle(item);
+        self.idle.push_back(index);
     }
 
     /// Removes the most recently used idle item that has not reached its lifetime; those that
@@ -292,7 +295,7 @@ impl<T, W: Clone> Slots<T, W> {
         None
     }
 
-    #[inline]
+    #[inline(always)]
     fn lease_out(&mut self, index: usize, now: Time, holder: Holder) {
         let slot = &mut self.slots[index];
         slot.place = Place::Leased;
@@ -304,7 +307,7 @@ impl<T, W: Clone> Slots<T, W> {
         if self.in_use() > self.rules.full_above
             && may_warn(&mut self.warned_full, self.rules.maintenance_interval, now)
         {
-            self.outbox.alerts.push(Alert::NearlyFull);
+            self.outbox.open().alerts.push(Alert::NearlyFull);
         }
     }
 
@@ -346,6 +349,7 @@ impl<T, W: Clone> Slots<T, W> {
         self.settle(now);
     }
 
+    #[inline]
     fn note_hold(&mut self, index: usize, now: Time) {
         let held = now.since(self.slots[index].since);
         self.totals.hold_time = self.totals.hold_time.saturating_add(held);
@@ -371,6 +375,7 @@ impl<T, W: Clone> Slots<T, W> {
         }
     }
 
+    #[inline]
     fn make_idle(&mut self, index: usize, item: T, now: Time) {
         let slot = &mut self.slots[index];
         slot.place = Place::Idle(item);
@@ -381,7 +386,7 @@ impl<T, W: Clone> Slots<T, W> {
     /// The only way out for an item: to the trash, with a reason. The slot must already be off
     /// every list and count.
     fn end(&mut self, index: usize, item: T, reason: EvictReason) {
-        self.outbox.trash.push((item, reason));
+        self.outbox.open().trash.push((item, reason));
         self.end_absent(index, reason);
     }
 

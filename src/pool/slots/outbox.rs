@@ -58,15 +58,29 @@ pub(crate) enum Alert {
     },
 }
 
-impl<T, W> Outbox<T, W> {
+/// The outbox while the lock is held. Nearly always there is none, which one look tells.
+pub(super) struct Pending<T, W>(Option<Box<Outbox<T, W>>>);
+
+impl<T, W> Pending<T, W> {
+    pub(super) fn open(&mut self) -> &mut Outbox<T, W> {
+        self.0.get_or_insert_default()
+    }
+
+    pub(super) fn add_grants(&mut self, mut grants: Grants) {
+        if !grants.is_empty() {
+            self.open().shared.append(&mut grants);
+        }
+    }
+
     #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.grants.is_empty()
-            && self.shared.is_empty()
-            && !self.reclaim
-            && self.jobs.is_empty()
-            && self.trash.is_empty()
-            && self.alerts.is_empty()
+    pub(super) fn take(&mut self) -> Option<Outbox<T, W>> {
+        self.0.take().map(|outbox| *outbox)
+    }
+}
+
+impl<T, W> Default for Pending<T, W> {
+    fn default() -> Self {
+        Self(None)
     }
 }
 

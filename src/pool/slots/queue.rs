@@ -163,7 +163,7 @@ impl<T, W: Clone> Slots<T, W> {
             if first.is_young(now) {
                 if !first.nudged {
                     first.nudged = true;
-                    self.outbox.grants.push((first.wake.clone(), Grant::Look));
+                    self.outbox.open().grants.push((first.wake.clone(), Grant::Look));
                 }
                 break;
             }
@@ -196,13 +196,13 @@ impl<T, W: Clone> Slots<T, W> {
     pub(super) fn hand_over(&mut self, index: usize, item: T, waiter: Waiter<W>, now: Time) {
         self.note_wait(&waiter, now);
         self.lease_out(index, now, waiter.holder);
-        self.outbox.grants.push((waiter.wake, Grant::Item(index, item)));
+        self.outbox.open().grants.push((waiter.wake, Grant::Item(index, item)));
     }
 
     /// Everybody who waits leaves, to hear that the pool is closed.
     pub(super) fn dismiss_all(&mut self) {
         for waiter in self.waiters.drain(..) {
-            self.outbox.grants.push((waiter.wake, Grant::Closed));
+            self.outbox.open().grants.push((waiter.wake, Grant::Closed));
         }
     }
 

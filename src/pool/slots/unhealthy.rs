@@ -60,7 +60,7 @@ impl<T, W: Clone> Slots<T, W> {
         }
         if self.rules.when_unhealthy == WhenUnhealthy::Fail {
             for waiter in self.waiters.drain(..) {
-                self.outbox.grants.push((waiter.wake, Grant::Unhealthy));
+                self.outbox.open().grants.push((waiter.wake, Grant::Unhealthy));
             }
         }
         true

@@ -143,7 +143,7 @@ impl<T, W: Clone> Slots<T, W> {
             }
             if let Some(holder) = slot.holder.clone() {
                 slot.leak_told = true;
-                self.outbox.alerts.push(Alert::Leak { holder, held });
+                self.outbox.open().alerts.push(Alert::Leak { holder, held });
             }
         }
     }
