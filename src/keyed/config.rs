@@ -37,8 +37,9 @@ pub struct KeyedConfig {
     /// Most leases in use at one time, over all keys of one host. Default none, at least 1.
     pub max_per_host: Option<usize>,
     /// Most items that exist at one time, over all keys: in use, idle, being created or checked.
-    /// At this bound an idle item of the least recently used key is evicted for one that somebody
-    /// waits for. Default none; at least `max_total`, which must then be set.
+    /// At this bound an idle or unhealthy item of the least recently used key that has one is
+    /// evicted for one that somebody waits for. Default none; at least `max_total`, which must
+    /// then be set.
     pub max_open: Option<usize>,
 }
 

@@ -186,19 +186,27 @@ impl<K: Key, M: Manage> Inner<K, M> {
 
     /// Evicts the least recently used key that nobody uses. Says whether there was one.
     fn evict_one(&self) -> bool {
-        for entry in self.directory.by_use() {
-            let Some(ready) = entry.ready() else { continue };
-            if ready.pool.close_if_unused() {
-                self.evicted.fetch_add(1, Ordering::Relaxed);
-                say!(Debug, "key \"{}\": evicted for another one", shown(&entry.key));
-            } else if !ready.pool.is_closed() {
-                continue;
-            }
-            // If another thread closed it, it may not have come to this yet.
-            self.retire(&entry);
-            return true;
+        let entries = self.directory.by_use();
+        let evicted = entries.iter().any(|entry| self.evict(entry));
+        // The end of a manager is the user's code, and that of another key.
+        if let Err(said) = caught(|| drop(entries)) {
+            say!(Error, "the end of an evicted key panicked: {said}");
         }
-        false
+        evicted
+    }
+
+    /// Evicts this one if nobody uses it. Says whether it is gone.
+    fn evict(&self, entry: &Arc<Entry<K, M>>) -> bool {
+        let Some(ready) = entry.ready() else { return false };
+        if ready.pool.close_if_unused() {
+            self.evicted.fetch_add(1, Ordering::Relaxed);
+            say!(Debug, "key \"{}\": evicted for another one", shown(&entry.key));
+        } else if !ready.pool.is_closed() {
+            return false;
+        }
+        // If another thread closed it, it may not have come to this yet.
+        self.retire(entry);
+        true
     }
 }
 

@@ -29,8 +29,8 @@ impl<M: Manage> Setup<M> {
     }
 
     /// Settings of this key's pool in place of
-    /// [`KeyedConfig::pool`](super::KeyedConfig#structfield.pool). Name and clock stay those of the
-    /// keyed pool.
+    /// [`KeyedConfig::pool`](super::KeyedConfig#structfield.pool). Name, clock and `wait_timeout`
+    /// stay those of the keyed pool.
     pub fn config(mut self, config: PoolConfig) -> Self {
         self.config = Some(config);
         self

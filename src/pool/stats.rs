@@ -46,6 +46,8 @@ pub struct Stats {
     pub timeouts_at_host: u64,
     /// And the ones that waited for room in its `max_total`.
     pub timeouts_at_total: u64,
+    /// And the ones for which no item might be made because of its `max_open`.
+    pub timeouts_at_open: u64,
     /// Callers turned away because `max_waiting` threads were waiting.
     pub queue_full: u64,
     /// Callers turned away by `admission`, because they could not have been served in time.
@@ -103,6 +105,7 @@ impl AddAssign<&Self> for Stats {
             timeouts,
             timeouts_at_host,
             timeouts_at_total,
+            timeouts_at_open,
             queue_full,
             too_late,
             put_back,
@@ -133,6 +136,7 @@ impl AddAssign<&Self> for Stats {
         self.timeouts += timeouts;
         self.timeouts_at_host += timeouts_at_host;
         self.timeouts_at_total += timeouts_at_total;
+        self.timeouts_at_open += timeouts_at_open;
         self.queue_full += queue_full;
         self.too_late += too_late;
         self.put_back += put_back;

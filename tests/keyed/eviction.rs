@@ -1,8 +1,9 @@
 //! Which keys make room for others.
 
-use llm_pool::{EvictReason, GetError};
+use llm_pool::keyed::{KeyedPool, Setup};
+use llm_pool::{EvictReason, GetError, Manage};
 
-use crate::harness::{config, keyed, take, waiter};
+use crate::harness::{Name, config, keyed, take, waiter};
 use crate::support::{Gate, LIMIT, Script, eventually, millis, spawn, succeed};
 
 #[test]
@@ -150,4 +151,28 @@ fn a_key_being_evicted_serves_the_get_that_races_it() {
     let keys = stats.keys.len() as u64;
     assert_eq!(stats.pools_made, stats.pools_evicted + keys, "{stats}");
     eventually(|| script.live() == pool.stats().open);
+}
+
+#[test]
+fn a_manager_whose_drop_panics_costs_the_get_that_evicts_it_nothing() {
+    struct Touchy;
+    impl Manage for Touchy {
+        type Item = ();
+        type Error = std::io::Error;
+        fn create(&self) -> Result<(), std::io::Error> {
+            Ok(())
+        }
+    }
+    impl Drop for Touchy {
+        fn drop(&mut self) {
+            assert!(std::thread::panicking(), "its drop panics");
+        }
+    }
+    let config = config(1).max_pools(1).max_total(1).max_open(1);
+    let pool = KeyedPool::new(config, |_: &Name| Ok(Setup::new(Touchy))).unwrap();
+    for key in ["a", "b", "c"] {
+        drop(pool.get_timeout(&key, LIMIT).expect("a lease"));
+    }
+    assert_eq!((pool.stats().pools_evicted, pool.stats().open), (2, 1));
+    std::mem::forget(pool);
 }

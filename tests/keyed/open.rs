@@ -8,7 +8,7 @@ use llm_pool::pool::SharedLimit;
 use llm_pool::{EvictReason, GetError, ManualClock};
 
 use crate::harness::{
-    Keyed, assert_free, config, host_of, keyed, limit_named, manual, served, take, waiter,
+    Keyed, ask, assert_free, config, host_of, keyed, limit_named, manual, served, take, waiter,
 };
 use crate::support::{Gate, LIMIT, Script, eventually, fail, millis, secs, spawn, succeed};
 
@@ -182,9 +182,31 @@ fn an_unhealthy_item_makes_room_too() {
     script.on_check.set(fail("down"));
     pool.check_all();
     eventually(|| pool.stats().sum.unhealthy == 1);
-    let waiting = waiter(&pool, "b", secs(60));
-    drop(served(waiting, &[]));
+    drop(take(&pool, "b", 1));
     assert_eq!(pool.stats().open, 1);
+    assert_eq!(pool.pool(&"a").unwrap().stats().evicted_for(EvictReason::Unhealthy), 1);
+}
+
+#[test]
+fn however_many_items_others_give_up_at_once_the_stack_does_not_grow() {
+    let (script, many) = (Script::new(), 300);
+    let mut config = config(many).max_total(many).max_open(many);
+    config.pool = config.pool.max_creating(many);
+    let pool = keyed(config, &script);
+    drop(take(&pool, "a", many));
+    drop(take(&pool, "b", 1));
+    let b = pool.pool(&"b").unwrap();
+    b.resize(1).unwrap();
+    let held = take(&pool, "b", 1);
+    let waiters: Vec<_> = (0..many - 1).map(|_| ask(&pool, "b")).collect();
+    eventually(|| pool.stats().sum.waiting == many - 1);
+    let resize = move || b.resize(many).unwrap();
+    let resizer = std::thread::Builder::new().stack_size(128 * 1024).spawn(resize).unwrap();
+    let leases: Vec<_> = waiters.into_iter().map(|task| task.result()).collect();
+    resizer.join().unwrap();
+    assert!(leases.iter().all(Result::is_ok));
+    assert_eq!((pool.stats().open, evicted_for_others(&pool)), (many, many as u64));
+    drop(held);
 }
 
 #[test]

@@ -157,6 +157,10 @@ fn closing_keys_against_gets() {
 fn changes_of_the_limits_against_short_waits() {
     let (script, ledger) = (Script::new(), Arc::new(Ledger::default()));
     let pool = keyed(config(3).max_total(6).max_per_host(4), &script);
+    // No set-up is under way later, which short waits might end in.
+    for key in KEYS {
+        drop(crate::harness::take(&pool, key, 1));
+    }
     let timeouts = Arc::new(AtomicUsize::new(0));
     let mut tasks = run(10, {
         let (pool, ledger, timeouts) = (pool.clone(), ledger.clone(), timeouts.clone());

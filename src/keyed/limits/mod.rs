@@ -12,7 +12,7 @@
 
 mod tree;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -29,6 +29,8 @@ pub(super) struct Limits {
     tree: Mutex<Tree>,
     /// `tree.open_wanters` is not empty; read at every put-back.
     open_wanted: AtomicBool,
+    /// How often reclaiming was asked for since it began; 0 while nobody is at it.
+    reclaims: AtomicUsize,
 }
 
 /// Limits by which a keyed pool starts; [`NONE`] for none.
@@ -41,7 +43,11 @@ pub(super) struct Caps {
 
 impl Limits {
     pub(super) fn new(caps: Caps) -> Arc<Self> {
-        Arc::new(Self { tree: Mutex::new(Tree::new(caps)), open_wanted: AtomicBool::new(false) })
+        Arc::new(Self {
+            tree: Mutex::new(Tree::new(caps)),
+            open_wanted: AtomicBool::new(false),
+            reclaims: AtomicUsize::new(0),
+        })
     }
 
     /// A new pool's share in them, ended by its drop.
@@ -102,6 +108,17 @@ impl Limits {
         let tree = self.tree.lock();
         let with_pools = tree.hosts.iter().filter(|host| host.members > 0);
         with_pools.map(|host| (host.name.clone(), host.level.wanted)).collect()
+    }
+
+    /// Has one item given up, if it is wanted. Says whether there was one.
+    fn reclaim_one(&self) -> bool {
+        let mut pools = self.tree.lock().pools_by_use();
+        pools.sort_unstable_by_key(|&(used_at, _)| used_at);
+        let gives_up = |pool: Weak<dyn Permitted>| pool.upgrade().is_some_and(|p| p.give_up_idle());
+        pools
+            .into_iter()
+            .take_while(|_| self.open_wanted.load(Ordering::SeqCst))
+            .any(|(_, pool)| gives_up(pool))
     }
 
     fn note_open_wanted(&self, tree: &Tree) {
@@ -192,14 +209,17 @@ impl Permits for Member {
 
     /// The pools that were used least recently first.
     fn reclaim(&self) {
-        let mut pools = self.limits.tree.lock().pools_by_use();
-        pools.sort_unstable_by_key(|&(used_at, _)| used_at);
-        for (_, pool) in pools {
-            if !self.is_open_wanted() {
+        let asked = &self.limits.reclaims;
+        // One at a time, which may be further up this stack: what one pool gives up lets another
+        // go on, and ask for the next.
+        if asked.fetch_add(1, Ordering::SeqCst) > 0 {
+            return;
+        }
+        loop {
+            let seen = asked.load(Ordering::SeqCst);
+            while self.limits.reclaim_one() {}
+            if asked.compare_exchange(seen, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
                 return;
-            }
-            if let Some(pool) = pool.upgrade() {
-                pool.give_up_idle();
             }
         }
     }

@@ -3,8 +3,9 @@
 //! **Who is next.** The pool whose first waiter has waited longest, of those that have room in
 //! their host. But where a limit is what keeps them apart, a host that has its fair share of the
 //! total (`max_total` over the hosts that use or want any), and a pool that has its fair share of
-//! its host, stand behind those that have not: by order of arrival alone, everybody would wait as
-//! long as the busiest.
+//! its host (`max_per_host`, or the host's share of the total, over the pools that use or want any),
+//! stand behind those that have not: by order of arrival alone, everybody would wait as long as the
+//! busiest.
 
 #[cfg(test)]
 #[path = "tree_tests.rs"]
@@ -253,7 +254,8 @@ impl Tree {
             let pool = &self.members[id];
             let host = &self.hosts[pool.host];
             let host_has_share = self.total.is_share(host.level.used, self.active_hosts);
-            let pool_has_share = host.level.is_share(pool.used, host.active);
+            let pool_has_share = host.level.is_share(pool.used, host.active)
+                || self.total.is_share(pool.used, host.active * self.active_hosts);
             (host_has_share, pool_has_share, pool.wants)
         })
     }

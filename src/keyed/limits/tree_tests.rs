@@ -140,7 +140,9 @@ impl Driver {
             let host = HOSTS[*n];
             let of_total = has_share(self.total, self.used_of(host), self.active_hosts());
             let of_host = has_share(self.max_of(host), pool.used, self.active_of(host));
-            ((of_total, of_host, pool.wants), *n)
+            let parties = self.active_hosts() * self.active_of(host);
+            let of_hosts_share = has_share(self.total, pool.used, parties);
+            ((of_total, of_host || of_hosts_share, pool.wants), *n)
         };
         wanting.map(rank).min().map(|(_, n)| n)
     }

@@ -80,6 +80,13 @@ impl<T, W: Clone> Slots<T, W> {
         if self.allowance.permits.is_some() { all.min(self.allowance.spare) } else { all }
     }
 
+    /// Whether, under shared limits, there is an item for whoever waits first, who is in its first
+    /// moment or has no permit. To create one for it as well would go on at every such moment,
+    /// since a permit, unlike room in the pool, comes back each time.
+    pub(super) fn idle_is_for_first_waiter(&self) -> bool {
+        self.allowance.permits.is_some() && !self.idle.is_empty() && self.has_waiters()
+    }
+
     /// Gives a permit back that a lease, or an own creation, held.
     #[inline]
     pub(super) fn put_back_permit(&mut self) {

@@ -46,7 +46,11 @@ impl<T, W: Clone> Slots<T, W> {
             return;
         }
         while self.may_create_more() {
-            let permitted = self.permit_waiters_up_to(self.creating_for_queue + 1);
+            let permitted = if self.idle_is_for_first_waiter() {
+                self.waiters_permitted().min(self.creating_for_queue)
+            } else {
+                self.permit_waiters_up_to(self.creating_for_queue + 1)
+            };
             if self.creating_for_queue >= permitted + self.refill {
                 return;
             }

@@ -345,14 +345,18 @@ impl Driver {
             let unserved = self.under_way().min(spare) < stats.waiting;
             let room = size < self.max_size && self.creating.len() + self.creating_own.len() < 3;
             let held_back = self.slots.is_held_back();
-            // The one thing that may not be: blocked by a shared limit that does not know of it.
-            if room && unserved && spare == 0 && !held_back && stats.idle == 0 {
+            // The one thing that may not be: blocked by a shared limit that does not know of it, and
+            // not about to look, as a waiter is that was told of an item which another one took.
+            let looks = self.slots.waiters.front().is_some_and(|first| first.was_nudged());
+            if room && unserved && spare == 0 && !held_back && stats.idle == 0 && !looks {
                 assert!(state.wants_permit.is_some(), "waits for a permit that nobody will bring");
             }
             if self.slots.allowance.unused().2 > 0 {
                 assert!(state.wants_item, "waits for leave that nobody will give");
             }
-            if state.permits.free == 0 || state.items.free == 0 {
+            // The first takes what is idle when its moment is over, and then the next are served.
+            let blocked = state.permits.free == 0 || state.items.free == 0;
+            if blocked || stats.idle > 0 || looks {
                 return;
             }
         }

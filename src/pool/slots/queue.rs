@@ -144,7 +144,8 @@ impl<T, W: Clone> Slots<T, W> {
         match limit {
             Some(SharedLimit::Host { .. }) => self.totals.timeouts_at_host += 1,
             Some(SharedLimit::Total { .. }) => self.totals.timeouts_at_total += 1,
-            Some(SharedLimit::Open { .. }) | None => {}
+            Some(SharedLimit::Open { .. }) => self.totals.timeouts_at_open += 1,
+            None => {}
         }
         self.abandon_excess();
         // Whatever it was nudged for is the next one's.
