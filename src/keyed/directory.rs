@@ -30,6 +30,7 @@ pub(super) struct Directory<K, M: Manage> {
     max_pools: usize,
     /// The number of the last use: see [`Directory::note_use`].
     last_use: AtomicU64,
+    next_number: AtomicU64,
 }
 
 struct Entries<K, M: Manage> {
@@ -45,6 +46,8 @@ type Alike<K, M> = Vec<Arc<Entry<K, M>>>;
 pub(super) struct Entry<K, M: Manage> {
     pub(super) key: K,
     hash: u64,
+    /// In the order in which the keys were first asked for.
+    number: u64,
     used_at: AtomicU64,
     made: OnceLock<Result<Ready<M>, KeyError>>,
     /// Held to fill `made`, and to wait until it is.
@@ -74,6 +77,7 @@ impl<K: Hash + Eq + Clone, M: Manage> Directory<K, M> {
             hasher: RandomState::new(),
             max_pools,
             last_use: AtomicU64::new(0),
+            next_number: AtomicU64::new(0),
         }
     }
 
@@ -96,7 +100,8 @@ impl<K: Hash + Eq + Clone, M: Manage> Directory<K, M> {
 
     pub(super) fn find_or_add(&self, key: &K) -> Found<K, M> {
         let hash = self.hasher.hash_one(key);
-        let added = Arc::new(Entry::new(key.clone(), hash));
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let added = Arc::new(Entry::new(key.clone(), hash, number));
         loop {
             let alike = self.alike(hash);
             if let Some(entry) = alike.iter().find(|entry| entry.key == *key) {
@@ -127,8 +132,11 @@ impl<K: Hash + Eq + Clone, M: Manage> Directory<K, M> {
         entries.count -= 1;
     }
 
+    /// In the order in which they were first asked for.
     pub(super) fn all(&self) -> Vec<Arc<Entry<K, M>>> {
-        self.entries.read().by_hash.values().flatten().cloned().collect()
+        let mut all: Vec<_> = self.entries.read().by_hash.values().flatten().cloned().collect();
+        all.sort_unstable_by_key(|entry| entry.number);
+        all
     }
 
     pub(super) fn len(&self) -> usize {
@@ -154,10 +162,11 @@ impl<K: Hash + Eq + Clone, M: Manage> Directory<K, M> {
 }
 
 impl<K, M: Manage> Entry<K, M> {
-    fn new(key: K, hash: u64) -> Self {
+    fn new(key: K, hash: u64, number: u64) -> Self {
         Self {
             key,
             hash,
+            number,
             // Unlike the number of any use.
             used_at: AtomicU64::new(u64::MAX),
             made: OnceLock::new(),

@@ -15,7 +15,7 @@ use crate::pool::{Manage, RequestStats, Stats};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct KeyedStats<K> {
-    /// Every key that has a pool.
+    /// Every key that has a pool, in the order in which they were first asked for.
     pub keys: Vec<KeyStats<K>>,
     /// Every host that has a key, in order of name.
     pub hosts: Vec<HostStats>,
@@ -107,8 +107,7 @@ impl<K> KeyedStats<K> {
     /// Items there are over all keys, those being created included.
     #[must_use]
     pub fn items(&self) -> usize {
-        let Stats { idle, in_use, creating, checking, unhealthy, .. } = self.sum;
-        idle + in_use + creating + checking + unhealthy
+        self.sum.size()
     }
 
     /// The share of all items that are in use, 0 to 1; `None` if there are no items.

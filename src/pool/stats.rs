@@ -77,6 +77,12 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Items there are, those being created included.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.idle + self.in_use + self.creating + self.checking + self.unhealthy
+    }
+
     /// Items evicted for one reason.
     #[must_use]
     pub fn evicted_for(&self, reason: EvictReason) -> u64 {
