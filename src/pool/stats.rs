@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// A pool's counts, all read at one moment under its lock.
 ///
-/// The first eight say what is there now; at every moment
+/// Those down to `waiting` say what is there now; at every moment
 /// `idle + in_use + creating + checking + unhealthy` is the pool's size, at most `max_size`
 /// (save after a [`resize`](crate::Pool::resize) below what is leased). The rest are totals since
 /// the start, and balance: `created = evicted + detached + size - creating`.

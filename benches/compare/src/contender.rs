@@ -13,7 +13,7 @@ pub trait Contender: Sync {
     fn turn(&self, hold: impl FnOnce());
 }
 
-struct Numbers;
+pub struct Numbers;
 
 impl Manage for Numbers {
     type Item = u64;

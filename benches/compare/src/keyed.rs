@@ -71,7 +71,7 @@ fn thousand_keys(table: &mut Table) -> Outcome<()> {
     }
     let kib = (resident_bytes()? - before) / 1024.0 / (KEYS - 10) as f64;
 
-    let mut note = |what: &str, ours: String| {
+    let note = |what: &str, ours: String| {
         table.note(Figures { row: 8, what, ours, peer: String::new() }, "");
     };
     note("1000 keys of 2 agents: a new key's first get", format!("{each:.0} us"));

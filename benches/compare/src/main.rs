@@ -21,6 +21,7 @@ mod keyed;
 mod report;
 mod round_trip;
 mod server;
+mod share;
 mod tls;
 
 use std::process::ExitCode;
@@ -49,6 +50,7 @@ Measures the rows asked for, or all:
   6  HTTPS, 200 agents, against 200 plain ureq agents
   7  500 threads and answers of 400 ms, 500 connections and 30
   8  a pool per key: a warm look-up, and 1000 keys with 2 agents each
+  9  3 hosts share 3 leases, one host has 50 times the threads of the others
 
 Exits with 1 if a target is missed.";
 
@@ -76,11 +78,11 @@ fn main() -> ExitCode {
 fn compare(words: &[&str]) -> Outcome<ExitCode> {
     let mut rows: Vec<u8> = words
         .iter()
-        .map(|word| word.parse().ok().filter(|row| (1..=8).contains(row)))
+        .map(|word| word.parse().ok().filter(|row| (1..=9).contains(row)))
         .collect::<Option<_>>()
-        .ok_or("rows are numbers from 1 to 8; see --help")?;
+        .ok_or("rows are numbers from 1 to 9; see --help")?;
     if rows.is_empty() {
-        rows.extend(1..=8);
+        rows.extend(1..=9);
     }
     if cfg!(debug_assertions) {
         println!("This is a debug build: its figures say nothing. Use --release.");
@@ -96,7 +98,8 @@ fn compare(words: &[&str]) -> Outcome<ExitCode> {
             5 => http::measure(&mut table)?,
             6 => tls::measure(&mut table)?,
             7 => burst::measure(&mut table)?,
-            _ => keyed::measure(&mut table)?,
+            8 => keyed::measure(&mut table)?,
+            _ => share::measure(&mut table)?,
         }
     }
     Ok(if table.end() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
