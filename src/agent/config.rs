@@ -43,7 +43,7 @@ pub struct AgentConfig {
     /// How long a request may take from the look-up to the last byte of the body, redirects
     /// included. It goes on while the caller reads, so raise it for long streams. The wait for a
     /// lease is not part of it; a lease of [`get_within`](crate::Pool::get_within) has a deadline
-    /// that covers both, and what comes first ends the request. Default 60 s.
+    /// that covers both, sooner or later than this, and stands in its place. Default 60 s.
     pub total_timeout: Option<Duration>,
     /// How long a [check](super::AgentManager::checking) may take from the look-up to the last byte
     /// of the answer, in place of `total_timeout`; the other time-outs hold as well. Default 10 s.

@@ -13,10 +13,12 @@ use super::watch::{Totals, Watch};
 ///
 /// A lease taken with [`Pool::get_within`](crate::Pool::get_within) has a deadline, and every
 /// request of its agent keeps to it, in whatever way it is made, redirects and the reading of the
-/// body included: it ends with [`ureq::Timeout::Global`] at the deadline if neither its own
-/// time-outs nor the agent's end it before. A request that begins after the deadline fails at once
-/// and sends nothing. A request is held to the deadline that its agent had when it began; the next
-/// lease of the agent has its own, or none.
+/// body included: it ends with [`ureq::Timeout::Global`] at the deadline if no other time-out ends
+/// it before. A deadline that is further away than
+/// [`total_timeout`](super::AgentConfig#structfield.total_timeout) stands in its place, and in that
+/// of a total time-out that the request brings itself. A request that begins after the deadline
+/// fails at once and sends nothing. A request is held to the deadline that its agent had when it
+/// began; the next lease of the agent has its own, or none.
 ///
 /// It is not `Clone`. The `ureq::Agent` in it is, but a clone shares the deadlines, and the
 /// connection, of later leases.
@@ -28,7 +30,8 @@ pub struct PooledAgent {
 impl PooledAgent {
     pub(super) fn new(shared: &Shared, totals: Arc<Totals>) -> Self {
         let deadline = Deadline::none();
-        let watch = Watch { deadline: deadline.clone(), totals };
+        let total_timeout = shared.config.total_timeout;
+        let watch = Watch { deadline: deadline.clone(), total_timeout, totals };
         let config = shared.config.with_middleware(&shared.ureq, watch);
         let (connector, resolver) = (shared.connector.clone(), shared.resolver.clone());
         Self { agent: ureq::Agent::with_parts(config, connector, resolver), deadline }

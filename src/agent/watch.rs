@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ureq::http::{Request, Response};
 use ureq::middleware::{Middleware, MiddlewareNext};
-use ureq::{Body, Error, SendBody, Timeout};
+use ureq::{Body, Error, RequestExt, SendBody, Timeout};
 
 use super::deadline::{Deadline, Until};
 use crate::RequestStats;
@@ -15,6 +15,8 @@ use crate::RequestStats;
 /// The middleware of one agent.
 pub(super) struct Watch {
     pub(super) deadline: Deadline,
+    /// The agent's own, which a later deadline takes the place of.
+    pub(super) total_timeout: Option<Duration>,
     pub(super) totals: Arc<Totals>,
 }
 
@@ -36,11 +38,21 @@ impl Middleware for Watch {
         let answer = match until.remaining() {
             // Before anything could be lost: the connection stays.
             Some(Duration::ZERO) => Err(Error::Timeout(Timeout::Global)),
+            Some(remaining) if self.total_timeout.is_some_and(|total| total < remaining) => {
+                without_total(request).and_then(|request| until.hold(|| next.handle(request)))
+            }
             _ => until.hold(|| next.handle(request)),
         };
         self.totals.count(began.elapsed(), is_failure(&answer));
         answer
     }
+}
+
+/// The request without a total time-out: nobody tells whether it is the agent's or its own.
+fn without_total(request: Request<SendBody>) -> Result<Request<SendBody>, Error> {
+    let config = request.middleware_config();
+    let config = config.ok_or_else(|| Error::Other("a request without its agent".into()))?;
+    Ok(config.timeout_global(None).build())
 }
 
 fn is_failure(answer: &Result<Response<Body>, Error>) -> bool {

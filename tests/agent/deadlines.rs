@@ -84,12 +84,25 @@ fn what_comes_first_ends_the_request() {
         let lease = patient.get_within(LONG).unwrap();
         lease.get(server.url("/")).config().timeout_global(Some(SHORT)).build().call()
     });
-    let impatient = pool(config().total_timeout(SHORT));
-    ends_in_time(|| impatient.get_within(LONG).unwrap().get(server.url("/")).call());
     // A time-out of another kind is told as what it is.
     let lease = patient.get_within(LONG).unwrap();
     let first_byte = lease.get(server.url("/")).config().timeout_recv_response(Some(SHORT)).build();
     assert!(matches!(first_byte.call(), Err(Error::Timeout(Timeout::RecvResponse))));
+}
+
+/// 120 s are 120 s, though the agent's own total time-out is 60 s.
+#[test]
+fn a_deadline_further_away_stands_in_the_place_of_the_total_timeout() {
+    let server = Server::start(|_, to| {
+        pause(240);
+        ok(to, "an answer")
+    });
+    let pool = pool(config().total_timeout(SHORT));
+    let lease = pool.get_within(LONG).unwrap();
+    let answer = lease.get(server.url("/")).call().unwrap().into_body().read_to_string();
+    assert_eq!(answer.unwrap(), "an answer");
+    drop(lease);
+    ends_in_time(|| pool.get().unwrap().get(server.url("/")).call());
 }
 
 #[test]
