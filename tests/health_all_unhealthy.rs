@@ -44,7 +44,7 @@ fn replace_gives_a_new_item_beside_the_unhealthy_one() {
     let pool = unhealthy(config.min_idle(1).max_size(1), &script);
     assert_eq!(pool.get().unwrap().number, 2);
     assert_eq!(pool.stats().evicted_for(EvictReason::Unhealthy), 1);
-    assert_eq!(PoolConfig::default().when_unhealthy, WhenUnhealthy::Replace);
+    assert_eq!(PoolConfig::default().when_unhealthy, None);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The settings of a keyed pool.
 
 use crate::error::{ConfigError, Problems};
-use crate::pool::{PoolConfig, WhenUnhealthy};
+use crate::pool::PoolConfig;
 use crate::setters::setters;
 
 use super::limits::{Caps, NONE};
@@ -25,9 +25,8 @@ use super::limits::{Caps, NONE};
 pub struct KeyedConfig {
     /// The settings of each key's pool, save for what its [`Setup`](super::Setup) says. Its name
     /// goes before the key in logs and errors. A pool of a key does not wait for its first items,
-    /// so that `fail_fast` does nothing here. Default that of [`PoolConfig`], but for
-    /// `when_unhealthy`, which is `Fail`: a key's items fail their checks together when its server
-    /// is down, and then a new item is of no use.
+    /// so that `fail_fast` does nothing here, and a `when_unhealthy` that is not set is `Fail`.
+    /// Default that of [`PoolConfig`].
     pub pool: PoolConfig,
     /// Most keys at one time. One more has the least recently used key evicted whose items are all
     /// idle. Default 1000, at least 1.
@@ -46,7 +45,7 @@ pub struct KeyedConfig {
 impl Default for KeyedConfig {
     fn default() -> Self {
         Self {
-            pool: PoolConfig::default().when_unhealthy(WhenUnhealthy::Fail),
+            pool: PoolConfig::default(),
             max_pools: 1000,
             max_total: None,
             max_per_host: None,

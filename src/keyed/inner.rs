@@ -14,7 +14,7 @@ use super::setup::Setup;
 use crate::caught::{caught, say};
 use crate::clock::Time;
 use crate::key_error::{KeyError, cut};
-use crate::pool::{GetError, Manage, Pool, WeakPool};
+use crate::pool::{GetError, Manage, Pool, WeakPool, WhenUnhealthy};
 
 pub(super) struct Inner<K: Key, M: Manage> {
     pub(super) directory: Directory<K, M>,
@@ -175,7 +175,9 @@ impl<K: Key, M: Manage> Inner<K, M> {
         let host = host.unwrap_or_else(|| key.host());
         let common = &self.config.pool;
         let config = config.unwrap_or_else(|| common.clone());
-        let config = config.name(format!("{} {shown}", common.name)).clock(common.clock.clone());
+        let mut config =
+            config.name(format!("{} {shown}", common.name)).clock(common.clock.clone());
+        config.when_unhealthy.get_or_insert(WhenUnhealthy::Fail);
         let permits = self.limits.join(&host);
         let host = permits.host();
         let pool = Pool::start(config, manager, permits, host.clone())

@@ -63,8 +63,11 @@ pub struct PoolConfig {
     pub check_timeout: Duration,
     /// Failed checks in a row after which an unhealthy item is evicted. Default 3, at least 1.
     pub max_check_failures: u32,
-    /// What callers get while all items are unhealthy. Default [`WhenUnhealthy::Replace`].
-    pub when_unhealthy: WhenUnhealthy,
+    /// What callers get while all items are unhealthy. Default [`Replace`](WhenUnhealthy::Replace),
+    /// and [`Fail`](WhenUnhealthy::Fail) for the pool of a key in a
+    /// [`KeyedPool`](crate::keyed::KeyedPool): its items fail their checks together when its server
+    /// is down, and a new one is then of no use.
+    pub when_unhealthy: Option<WhenUnhealthy>,
     /// Longest time between two passes of the background maintenance, which expires, refills,
     /// starts checks and reports leaks; passes come every `check_interval` if that is shorter.
     /// Default 60 s.
@@ -131,7 +134,7 @@ impl Default for PoolConfig {
             check_interval: Some(Duration::from_secs(5 * 60)),
             check_timeout: Duration::from_secs(10),
             max_check_failures: 3,
-            when_unhealthy: WhenUnhealthy::Replace,
+            when_unhealthy: None,
             maintenance_interval: Duration::from_secs(60),
             leak_after: None,
             slow_wait: Some(Duration::from_secs(5)),
@@ -157,7 +160,7 @@ setters! {
         check_interval: impl Into<Option<Duration>>,
         check_timeout: Duration,
         max_check_failures: u32,
-        when_unhealthy: WhenUnhealthy,
+        when_unhealthy: impl Into<Option<WhenUnhealthy>>,
         maintenance_interval: Duration,
         leak_after: impl Into<Option<Duration>>,
         slow_wait: impl Into<Option<Duration>>,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use llm_pool::keyed::LimitOf;
-use llm_pool::{EvictReason, Lease, ManualClock, Stats};
+use llm_pool::{EvictReason, GetError, Lease, ManualClock, Stats};
 
 use crate::harness::{Keyed, Name, config, keyed, manual, take, waiter};
 use crate::support::{LIMIT, Script, eventually, fail, secs, spawn, succeed};
@@ -196,4 +196,20 @@ fn no_advice_while_nobody_waits_in_vain() {
     drop(waiting.result().unwrap());
     drop(held);
     assert_eq!(pool.advice(), []);
+}
+
+/// Whatever else the settings of the pools are.
+#[test]
+fn while_all_items_of_a_key_are_unhealthy_a_get_fails_at_once_and_other_keys_go_on() {
+    let (script, time) = (Script::new(), ManualClock::new());
+    let pool = keyed(manual(2, &time), &script);
+    drop(pool.get(&"a").unwrap());
+    script.on_check.set(fail("the server is down"));
+    pool.check_all();
+    eventually(|| pool.stats().sum.unhealthy == 1);
+    let error = pool.get(&"a").unwrap_err();
+    assert!(error.to_string().contains("the server is down"), "{error}");
+    assert!(matches!(error, GetError::Unhealthy { .. }));
+    assert!(pool.get(&"b").is_ok());
+    assert_eq!(pool.stats().health_rate(), Some(0.5));
 }

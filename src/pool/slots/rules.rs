@@ -39,7 +39,7 @@ impl Rules {
             max_uses: config.max_uses.unwrap_or(u64::MAX),
             max_check_failures: config.max_check_failures,
             check_timeout: config.check_timeout,
-            when_unhealthy: config.when_unhealthy,
+            when_unhealthy: config.when_unhealthy.unwrap_or(WhenUnhealthy::Replace),
             idle_timeout: config.idle_timeout,
             max_lifetime: config.max_lifetime,
             check_interval: config.check_interval,
