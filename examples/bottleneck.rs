@@ -115,7 +115,7 @@ impl Table {
     fn print(&self) {
         println!("  {:<36} {:>6} {:>12} {:>12}", "", "calls", "mean wait", "mean call");
         self.line("answered", Kind::Answered);
-        self.line("time over in the call", Kind::CutOff);
+        self.line("agent came too late for the answer", Kind::CutOff);
         self.line("time over waiting for max_per_host", Kind::KeptByHost);
         self.line("no agent for another reason", Kind::KeptOtherwise);
     }
