@@ -103,13 +103,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     show(&pool, "Two of each are left");
 
     alpha.set_reply(Reply::status(503));
-    pool.check_all();
-    settle(&pool)?;
+    check(&pool)?;
     show(&pool, "alpha is down: its adapters are set aside as they fail their check");
+    if let Err(refused) = pool.get(&small) {
+        println!("a get fails at once: {refused}");
+    }
 
     alpha.set_reply(Reply::ok());
-    pool.check_all();
-    settle(&pool)?;
+    check(&pool)?;
     show(&pool, "alpha is back, and so are they");
     println!("small:alpha answers: {}", pool.get(&small)?.ask("Are you there?")?);
 
@@ -122,12 +123,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Waits until no item is being made or checked.
+/// Has every item checked, and waits for it.
+fn check(pool: &KeyedPool<AdapterKey, Adapters>) -> Result<(), &'static str> {
+    pool.check_all();
+    settle(pool)
+}
+
+/// Waits until no item is being made or checked, nor due to be.
 fn settle(pool: &KeyedPool<AdapterKey, Adapters>) -> Result<(), &'static str> {
     let began = Instant::now();
     loop {
-        let Stats { creating, checking, .. } = pool.stats().sum;
-        if creating + checking == 0 {
+        let Stats { creating, checking, checks_due, .. } = pool.stats().sum;
+        if creating + checking == 0 && !checks_due {
             return Ok(());
         }
         if began.elapsed() > Duration::from_secs(20) {

@@ -26,6 +26,11 @@ fn main() -> Result<(), Failure> {
     let careful = ModelKey::new("example", "small").temperature(0.2);
     let playful = ModelKey::new("example", "small").temperature(0.8);
 
+    // Without this the first get of a key would have them made, and not wait for all.
+    for key in [&careful, &playful] {
+        println!("{key}: {} made and checked ahead", pool.warm_up(key, 3)?);
+    }
+
     {
         let _llm = pool.get(&careful)?;
         println!("inside the block:  {}", counts(&pool, &careful));
@@ -89,6 +94,5 @@ fn ask(pool: &LlmPool, key: &ModelKey, prompt: &str) -> Result<String, Failure> 
 
 fn counts(pool: &LlmPool, key: &ModelKey) -> String {
     let stats = pool.pool(key).map(|pool| pool.stats()).unwrap_or_default();
-    let ready = stats.idle + stats.creating;
-    format!("{} in use, {ready} ready or being made", stats.in_use)
+    format!("{} in use, {} idle", stats.in_use, stats.idle)
 }

@@ -80,7 +80,8 @@ impl Arguments {
                 "--timeout" => {
                     let text = value()?;
                     let seconds = text.parse().ok().filter(|seconds| *seconds > 0);
-                    let seconds = seconds.ok_or(format!("--timeout {text}: not whole seconds"))?;
+                    let seconds = seconds
+                        .ok_or(format!("--timeout {text}: must be whole seconds, at least 1"))?;
                     arguments.timeout = Duration::from_secs(seconds);
                 }
                 option if option.starts_with("--") => return Err(format!("unknown {option}")),
@@ -107,7 +108,7 @@ fn ask(arguments: &Arguments) -> Result<String, Box<dyn Error>> {
 
     let manager = AgentManager::new(AgentConfig::default().total_timeout(*timeout))?;
     let pool = Pool::new(PoolConfig::default().name("cli").min_idle(0).max_size(1), manager)?;
-    let agent = pool.get_timeout(*timeout)?;
+    let agent = pool.get_within(*timeout)?;
     let question = json!({"model": model, "messages": [{"role": "user", "content": prompt}]});
     let mut request = agent.post(&url).content_type("application/json");
     if let Ok(key) = env::var("OPENAI_API_KEY") {

@@ -60,7 +60,6 @@ fn run() -> Result<(), Failure> {
         let seen = server.stats();
         println!("the server saw {} connections for {} requests", seen.connections, seen.requests);
     }
-    println!("longest wait for an agent: {:.1?}", stats.longest_wait);
     Ok(())
 }
 

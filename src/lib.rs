@@ -56,9 +56,9 @@
 //!
 //! Through the [`log`] crate: *debug* for every item created or evicted (with the reason) and for
 //! a pool's start and end; *info* when an unhealthy item recovered; *warn* for a failed creation
-//! or check, a check given up, a thread that could not be had, a time-out, a slow wait, a pool nearly full, a lease held too long and a wait that
-//! may be for itself; *error* for a panic in user code. Nothing is logged under a lock. Every
-//! message names its pool.
+//! or check, a check given up, a thread that could not be had, a time-out, a slow wait, a pool
+//! nearly full, a lease held too long and a wait that may be for itself; *error* for a panic in
+//! user code. Nothing is logged under a lock. Every message names its pool.
 
 // The public API never panics, and a library does not print. Tests may.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::panic))]

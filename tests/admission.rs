@@ -87,3 +87,25 @@ fn nobody_is_refused_before_any_hold_is_known_or_while_there_is_room() {
     pool.resize(3).unwrap();
     assert!(take(&pool, 3).len() == 3);
 }
+
+/// It would be cut off, and its short hold would make the next estimate too good.
+#[test]
+fn a_caller_whose_turn_comes_with_too_little_time_left_is_told_so_and_the_next_is_served() {
+    let time = ManualClock::new();
+    let (pool, mut leases) = busy(&time, true);
+    // 5 s for the wait and 10 s for the use, by the look of things.
+    let hurried = spawn({
+        let pool = pool.clone();
+        move || pool.get_within(secs(16))
+    });
+    eventually(|| pool.stats().waiting == 1);
+    let patient = waiter(&pool, secs(1000));
+    eventually(|| pool.stats().waiting == 2);
+    time.advance(secs(8));
+    drop(leases.pop());
+    let error = hurried.result().unwrap_err();
+    let GetError::TooLate { estimate, given, .. } = error else { panic!("{error}") };
+    assert!((secs(17)..=secs(18)).contains(&estimate) && given == secs(16), "{error}");
+    assert!(patient.result().is_ok());
+    assert_eq!((pool.stats().too_late, pool.stats().waiting), (1, 0));
+}

@@ -223,3 +223,18 @@ fn the_background_thread_brings_a_pool_back_by_itself() {
         assert_eq!(script.made(), 1);
     }
 }
+
+/// Many of them are under their first check when the first one fails.
+#[test]
+fn fail_and_wait_make_no_unchecked_item_while_the_rest_are_being_checked() {
+    for when in [WhenUnhealthy::Fail, WhenUnhealthy::Wait] {
+        for n in [2, 4, 8] {
+            let (script, time) = (Script::new(), ManualClock::new());
+            let config = on_request("many", &time, when).max_size(10).min_idle(n);
+            let pool = unhealthy(config, &script);
+            eventually(|| pool.stats().unhealthy == n);
+            let stats = pool.stats();
+            assert_eq!((stats.idle, stats.creating, stats.created), (0, 0, n as u64), "{n}");
+        }
+    }
+}

@@ -14,13 +14,15 @@ use crate::pool::GetError;
 /// `max_per_host` goes by host and port.
 ///
 /// ```
+/// use llm_pool::PoolConfig;
 /// use llm_pool::agent::{AgentConfig, OriginPool};
 /// use llm_pool::keyed::KeyedConfig;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let server = llm_pool::test_server::TestServer::start()?;
 /// # let url = server.url();
-/// let pool = OriginPool::new(KeyedConfig::default().max_per_host(60), AgentConfig::default())?;
+/// let each = PoolConfig::default().max_size(60); // agents of one origin; 10 unless set
+/// let pool = OriginPool::new(KeyedConfig::default().pool(each), AgentConfig::default())?;
 /// let agent = pool.get(url)?; // "https://api.example.com", say
 /// let models = agent.get(format!("{url}/v1/models")).call()?;
 /// # assert_eq!(models.status(), 200);

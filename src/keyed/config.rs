@@ -25,8 +25,9 @@ use super::limits::{Caps, NONE};
 pub struct KeyedConfig {
     /// The settings of each key's pool, save for what its [`Setup`](super::Setup) says. Its name
     /// goes before the key in logs and errors. A pool of a key does not wait for its first items,
-    /// so that `fail_fast` does nothing here, and a `when_unhealthy` that is not set is `Fail`.
-    /// Default that of [`PoolConfig`].
+    /// so that `fail_fast` does nothing here, and a `when_unhealthy` that is not set is `Fail`. Its
+    /// `max_size` is 10 unless set: a key never has more leases than that, however wide the shared
+    /// limits are. Default that of [`PoolConfig`].
     pub pool: PoolConfig,
     /// Most keys at one time. One more has the least recently used key evicted whose items are all
     /// idle. Default 1000, at least 1.

@@ -229,7 +229,9 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
     }
 
     /// Gives `host` a limit of its own in place of `max_per_host`, whether or not it has a key
-    /// yet. It takes effect as [`set_max_total`](Self::set_max_total) does.
+    /// yet. The name is that of [`HostStats::host`](super::HostStats#structfield.host), such as
+    /// [`Origin::host_and_port`](super::Origin::host_and_port); a name of no host is taken as it
+    /// is, and limits nothing. It takes effect as [`set_max_total`](Self::set_max_total) does.
     ///
     /// # Errors
     /// Zero is refused, and changes nothing.

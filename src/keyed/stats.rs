@@ -19,7 +19,8 @@ pub struct KeyedStats<K> {
     pub keys: Vec<KeyStats<K>>,
     /// Every host that has a key, in order of name.
     pub hosts: Vec<HostStats>,
-    /// The sum over all keys.
+    /// The sum over these keys. The counts of a key that was evicted or closed are no longer in it, so
+    /// that its totals can fall.
     pub sum: Stats,
     /// The limit on leases in use.
     pub max_total: Option<usize>,

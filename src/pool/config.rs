@@ -45,7 +45,8 @@ pub struct PoolConfig {
     /// Those for whom one is being created do not count. Default none.
     pub max_waiting: Option<usize>,
     /// Whether a caller is refused at once, with `TooLate`, who could not be served in time by the
-    /// look of things: by its place in the queue and by how long leases were held of late. Default
+    /// look of things: by its place in the queue and by how long leases were held of late. Nobody
+    /// is refused before a lease has ended, and leases cut short make the estimate too low. Default
     /// false: it waits, in the hope that holds become shorter or limits wider.
     pub admission: bool,
     /// Most items being created at one time, save those that `try_get` creates on its caller's

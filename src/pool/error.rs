@@ -40,8 +40,9 @@ pub enum GetError<E> {
         /// The pool as it was at that moment.
         picture: Box<Picture>,
     },
-    /// With [`admission`](crate::PoolConfig#structfield.admission): the caller could not have been
-    /// served in time, and did not wait.
+    /// With [`admission`](crate::PoolConfig#structfield.admission): the caller could not be served in
+    /// time by the look of things, when it came or, if its deadline covers the use of the item, when
+    /// its turn came.
     #[error(
         "would time out: an estimated {estimate:.1?}, where {given:.1?} are given, for an item of {picture}"
     )]

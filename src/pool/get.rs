@@ -102,13 +102,10 @@ impl<M: Manage> Shared<M> {
         let joined = self.with_exact_time(Drops::Elsewhere, |books, now| {
             match books.too_late(now, deadline, covers_use) {
                 Some(late) => Err(late),
-                None => Ok(books.join(wake, now, holder)),
+                None => Ok(books.join(wake, now, holder, use_until)),
             }
         });
-        let joined = joined.map_err(|Late { estimate, given }| {
-            let picture = self.picture(Refusal::TooLate, None);
-            GetError::TooLate { estimate, given, picture }
-        })?;
+        let joined = joined.map_err(|late| self.too_late(late))?;
         let ticket = match joined {
             Ok(Joined::Waits(ticket)) => ticket,
             Ok(Joined::Item(slot, item)) => {
@@ -128,6 +125,10 @@ impl<M: Manage> Shared<M> {
         let lease = wait.run()?;
         self.warn_if_slow(Lease::waited(&lease), line);
         Ok(lease)
+    }
+
+    fn too_late(&self, Late { estimate, given }: Late) -> GetError<M::Error> {
+        GetError::TooLate { estimate, given, picture: self.picture(Refusal::TooLate, None) }
     }
 
     fn unhealthy(&self) -> GetError<M::Error> {
@@ -185,6 +186,7 @@ impl<M: Manage> Wait<'_, M> {
             match message {
                 Message::Grant(Grant::Item(slot, item)) => return Ok(self.lease(slot, item)),
                 Message::Grant(Grant::Closed) => return Err(GetError::Closed),
+                Message::Grant(Grant::TooLate(late)) => return Err(self.shared.too_late(late)),
                 Message::Grant(Grant::Unhealthy) => return Err(self.shared.unhealthy()),
                 Message::CreateFailed(error) => return Err(error.into()),
                 Message::Grant(Grant::Look) => match self.look() {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::Slots;
+use super::queue::Waiter;
+use super::{Grant, Slots};
 use crate::clock::Time;
 
 /// What a caller is told that comes too late.
@@ -49,5 +50,20 @@ impl<T, W: Clone> Slots<T, W> {
         }
         self.totals.too_late += 1;
         Some(Late { estimate, given })
+    }
+
+    /// Whoever is next but has less time left than a lease was held of late, with `admission`, is
+    /// told so: it would only be cut off, and keep others waiting meanwhile.
+    pub(super) fn dismiss_too_late(&mut self, now: Time) {
+        let Some(hold) = self.recent_hold else { return };
+        let is_late = |waiter: &Waiter<W>| waiter.use_until < now.after(hold);
+        while self.waiters.front().is_some_and(is_late) {
+            let Some(waiter) = self.waiters.pop_front() else { return };
+            let estimate = now.since(waiter.since).saturating_add(hold);
+            let late = Late { estimate, given: waiter.use_until.since(waiter.since) };
+            self.totals.too_late += 1;
+            self.outbox.open().grants.push((waiter.wake, Grant::TooLate(late)));
+            self.abandon_excess();
+        }
     }
 }

@@ -124,6 +124,7 @@ impl<T, W: Clone> Slots<T, W> {
                 // It may have been remembered again since.
                 self.stop_wanting();
                 self.allowance.spare += 1;
+                self.dismiss_too_late(now);
                 if let Some(waiter) = self.waiters.pop_front() {
                     match self.pop_idle(now) {
                         Some((index, item)) => {

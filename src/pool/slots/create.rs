@@ -106,7 +106,7 @@ impl<T, W: Clone> Slots<T, W> {
         let outdated = self.slots[index].epoch != self.epoch;
         if let Some(reason) = self.reason_to_refuse() {
             self.end(index, item, reason);
-        } else if let Some(waiter) = self.pop_waiter_with_permit() {
+        } else if let Some(waiter) = self.pop_waiter_with_permit(now) {
             self.hand_over(index, item, waiter, now);
         } else if outdated {
             self.end(index, item, EvictReason::Reset);
@@ -118,7 +118,8 @@ impl<T, W: Clone> Slots<T, W> {
         self.settle(now);
     }
 
-    fn pop_waiter_with_permit(&mut self) -> Option<Waiter<W>> {
+    fn pop_waiter_with_permit(&mut self, now: Time) -> Option<Waiter<W>> {
+        self.dismiss_too_late(now);
         let since = self.waiters.front()?.since;
         if self.permit_waiter(since) { self.waiters.pop_front() } else { None }
     }

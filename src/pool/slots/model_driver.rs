@@ -77,7 +77,7 @@ impl Driver {
             Action::Get => {
                 let id = self.next_waiter;
                 self.next_waiter += 1;
-                match self.slots.join(id, now, Self::holder()) {
+                match self.slots.join(id, now, Self::holder(), Time::NEVER) {
                     Ok(Joined::Item(slot, item)) => took = Some(self.got_at_once(slot, item)),
                     Ok(Joined::Waits(ticket)) => self.waiting.push_back((id, ticket, now)),
                     Err(Refused::Closed) => assert!(self.closed),
@@ -250,6 +250,7 @@ impl Driver {
                     assert!(self.closed);
                     self.waiting.pop_front();
                 }
+                Grant::TooLate(_) => panic!("there is no admission here"),
                 Grant::Unhealthy => {
                     assert_eq!(self.slots.rules.when_unhealthy, WhenUnhealthy::Fail);
                     self.waiting.pop_front();

@@ -5,6 +5,8 @@ use super::super::permits::Grants;
 use super::super::stats::EvictReason;
 use std::time::Duration;
 
+use super::Late;
+
 /// Filled under the lock, carried out after it.
 pub(crate) struct Outbox<T, W> {
     /// What waiters are to be sent.
@@ -28,6 +30,8 @@ pub(crate) enum Grant<T> {
     Item(usize, T),
     /// An idle item may be had, by whoever comes first.
     Look,
+    /// Too little time is left to use an item.
+    TooLate(Late),
     /// The pool was closed.
     Closed,
     /// All items have become unhealthy.

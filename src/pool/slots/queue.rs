@@ -27,6 +27,8 @@ pub(super) struct Waiter<W> {
     pub(super) since: Time,
     /// The end of its first moment, in which it may be overtaken.
     young_until: Time,
+    /// When its use of the item must have ended.
+    pub(super) use_until: Time,
     holder: Holder,
     /// Told to come and look.
     nudged: bool,
@@ -87,6 +89,7 @@ impl<T, W: Clone> Slots<T, W> {
         wake: W,
         now: Time,
         holder: Holder,
+        use_until: Time,
     ) -> Result<Joined<T>, Refused> {
         if self.closed {
             return Err(Refused::Closed);
@@ -105,7 +108,8 @@ impl<T, W: Clone> Slots<T, W> {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         let young_until = now.after(self.rules.moment);
-        let waiter = Waiter { ticket, wake, since: now, young_until, holder, nudged: false };
+        let since = now;
+        let waiter = Waiter { ticket, wake, since, young_until, use_until, holder, nudged: false };
         self.waiters.push_back(waiter);
         let demand = self.in_use() + self.waiters.len();
         self.totals.peak_demand = self.totals.peak_demand.max(demand);
@@ -157,6 +161,7 @@ impl<T, W: Clone> Slots<T, W> {
     /// or changed who is first. Afterwards no item is idle while a waiter past its moment is in
     /// front, a young one in front has been nudged, and creations are under way as the caps allow.
     pub(super) fn settle(&mut self, now: Time) {
+        self.dismiss_too_late(now);
         while let Some(first) = self.waiters.front_mut() {
             if self.idle.is_empty() {
                 break;

@@ -38,7 +38,7 @@ impl<T, W: Clone> Slots<T, W> {
     }
 
     /// Items under check that were well before.
-    fn may_pass(&self) -> usize {
+    pub(super) fn may_pass(&self) -> usize {
         self.checks.iter().filter(|check| self.slots[check.index].failures == 0).count()
     }
 

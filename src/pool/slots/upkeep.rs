@@ -77,7 +77,7 @@ impl<T, W: Clone> Slots<T, W> {
         if self.closed {
             return;
         }
-        let kept = if self.keeps_unhealthy() { self.bad() } else { 0 };
+        let kept = if self.keeps_unhealthy() { self.bad() + self.may_pass() } else { 0 };
         let room = self.rules.max_size.saturating_sub(self.size()) + self.creating;
         self.refill = self.rules.min_idle.saturating_sub(good_idle + kept).min(room);
     }
