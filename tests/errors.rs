@@ -43,7 +43,7 @@ fn a_time_out_paints_the_whole_picture_in_one_line() {
             "timed out after 30.0s waiting for an item of pool \"whole picture\": max_size 2, \
              in use 2, idle 0, creating 0, waiting 1, place in the queue 2, oldest lease out for \
              33.0s, taken at {}:{line}:40, last creation error 33.0s ago: connection refused; \
-             raise max_size or wait_timeout, or hold leases for less time",
+             raise max_size, wait longer, or hold leases for less time",
             file!()
         )
     );

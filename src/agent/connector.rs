@@ -76,8 +76,20 @@ impl Connector for SharedConnector {
         })?;
         let overflow = Overflow::of(details.config.max_response_header_size());
         let (asked, used) = (false, false);
+        if connected.is_some() {
+            OPENED.set(OPENED.get().wrapping_add(1));
+        }
         Ok(connected.map(|inner| PatientTransport { inner, asked, used, until, overflow }))
     }
+}
+
+thread_local! {
+    static OPENED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many connections the calling thread has opened so far, for whichever agents.
+pub(super) fn opened() -> u64 {
+    OPENED.get()
 }
 
 impl fmt::Debug for SharedConnector {

@@ -9,6 +9,7 @@ use ureq::http::{Request, Response};
 use ureq::middleware::{Middleware, MiddlewareNext};
 use ureq::{Body, Error, RequestExt, SendBody, Timeout};
 
+use super::connector;
 use super::deadline::{Deadline, Until};
 use crate::RequestStats;
 
@@ -34,7 +35,7 @@ impl Middleware for Watch {
             return Until::NEVER.hold(|| next.handle(request));
         }
         let until = self.deadline.until();
-        let began = Instant::now();
+        let (began, opened) = (Instant::now(), connector::opened());
         let answer = match until.remaining() {
             // Before anything could be lost: the connection stays.
             Some(Duration::ZERO) => Err(Error::Timeout(Timeout::Global)),
@@ -43,7 +44,8 @@ impl Middleware for Watch {
             }
             _ => until.hold(|| next.handle(request)),
         };
-        self.totals.count(began.elapsed(), is_failure(&answer));
+        let opened = connector::opened().wrapping_sub(opened);
+        self.totals.count(began.elapsed(), is_failure(&answer), opened);
         answer
     }
 }
@@ -70,15 +72,19 @@ fn is_failure(answer: &Result<Response<Body>, Error>) -> bool {
 pub(super) struct Totals {
     requests: AtomicU64,
     failures: AtomicU64,
+    connections: AtomicU64,
     nanos: AtomicU64,
 }
 
 impl Totals {
     // Relaxed, here and below: sums that guard no other memory.
-    fn count(&self, took: Duration, failed: bool) {
+    fn count(&self, took: Duration, failed: bool, opened: u64) {
         self.requests.fetch_add(1, Relaxed);
         if failed {
             self.failures.fetch_add(1, Relaxed);
+        }
+        if opened > 0 {
+            self.connections.fetch_add(opened, Relaxed);
         }
         self.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }
@@ -88,6 +94,7 @@ impl Totals {
         RequestStats {
             requests: self.requests.load(Relaxed),
             failures: self.failures.load(Relaxed),
+            connections: self.connections.load(Relaxed),
             response_time: Duration::from_nanos(self.nanos.load(Relaxed)),
         }
     }

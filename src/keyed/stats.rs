@@ -129,12 +129,18 @@ impl<K: fmt::Display> fmt::Display for KeyedStats<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (keys, max_pools, open) = (self.keys.len(), self.max_pools, self.open);
         let (max_total, max_open) = (Limit(self.max_total), Limit(self.max_open));
-        writeln!(f, "{keys} keys (max {max_pools}), open {open} (max {max_open})")?;
-        writeln!(f, "total (max {max_total}): {}", self.sum)?;
+        write!(f, "keys {keys} (max {max_pools}), open {open} (max {max_open})")?;
+        write!(f, "\ntotal (max {max_total}): {}", self.sum)?;
         for HostStats { host, max, sum, .. } in &self.hosts {
-            writeln!(f, "host {host} (max {}): {sum}", Limit(*max))?;
+            write!(f, "\nhost {host} (max {}): {sum}", Limit(*max))?;
         }
-        self.keys.iter().try_for_each(|key| writeln!(f, "key {}: {}", key.key, key.pool))
+        for KeyStats { key, pool, requests, .. } in &self.keys {
+            write!(f, "\nkey {key}: {pool}")?;
+            if requests.requests > 0 {
+                write!(f, ", {requests}")?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -266,10 +266,7 @@ impl fmt::Display for Advice<'_> {
                 Refusal::Exhausted => return write!(f, "raise {setting}, or wait with get"),
                 Refusal::QueueFull { .. } => return write!(f, "raise max_waiting or {setting}"),
                 Refusal::Timeout { .. } | Refusal::TooLate => {
-                    return write!(
-                        f,
-                        "raise {setting} or wait_timeout, or hold leases for less time"
-                    );
+                    return write!(f, "raise {setting}, wait longer, or hold leases for less time");
                 }
                 Refusal::Unhealthy => {}
             }
@@ -282,7 +279,7 @@ impl fmt::Display for Advice<'_> {
             Refusal::Exhausted if all_unhealthy => return f.write_str(COMES_BACK),
             Refusal::Exhausted => return f.write_str("raise max_size, or wait with get"),
             Refusal::TooLate => {
-                return f.write_str("raise max_size or wait_timeout, or hold leases for less time");
+                return f.write_str("raise max_size, wait longer, or hold leases for less time");
             }
             Refusal::Timeout { .. } => {}
         }
@@ -293,15 +290,15 @@ impl fmt::Display for Advice<'_> {
                  them back first, or raise max_size to threads x (leases per thread - 1) + 1"
             )
         } else if stats.in_use >= stats.max_size {
-            f.write_str("raise max_size or wait_timeout, or hold leases for less time")
+            f.write_str("raise max_size, wait longer, or hold leases for less time")
         } else if self.0.creation_fails {
             f.write_str("items cannot be created: see the last creation error")
         } else if all_unhealthy {
             f.write_str(COMES_BACK)
         } else if stats.creating > 0 {
-            f.write_str("creation is slow: raise min_idle to have items ready, or wait_timeout")
+            f.write_str("creation is slow: raise min_idle to have items ready, or wait longer")
         } else {
-            f.write_str("raise wait_timeout")
+            f.write_str("wait longer")
         }
     }
 }

@@ -187,6 +187,8 @@ pub struct RequestStats {
     pub requests: u64,
     /// Those that failed.
     pub failures: u64,
+    /// Connections opened for them: fewer than `requests` as far as connections were used again.
+    pub connections: u64,
     /// All time spent waiting for answers, over all of `requests`.
     pub response_time: Duration,
 }
@@ -205,6 +207,16 @@ impl RequestStats {
         (self.requests > 0).then(|| {
             Duration::from_secs_f64(self.response_time.as_secs_f64() / self.requests as f64)
         })
+    }
+}
+
+impl fmt::Display for RequestStats {
+    /// Part of a line for a log or a console.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { requests, failures, connections, .. } = self;
+        write!(f, "requests {requests}, failures {failures}, connections {connections}")?;
+        let mean = self.mean_response_time();
+        mean.map_or(Ok(()), |mean| write!(f, ", mean response time {mean:.1?}"))
     }
 }
 

@@ -93,3 +93,17 @@ fn clones_count_together_and_managers_with_own_totals_apart() {
     }
     assert_eq!((counts(&first), counts(&clone), counts(&apart)), ((3, 0), (3, 0), (4, 0)));
 }
+
+#[test]
+fn connections_opened_are_counted_and_those_used_again_are_not() {
+    let server = Server::start(|_, to| ok(to, "an answer"));
+    let manager = AgentManager::new(config()).unwrap();
+    let agent = manager.create().unwrap();
+    for _ in 0..3 {
+        agent.get(server.url("/")).call().unwrap().into_body().read_to_string().unwrap();
+    }
+    let other = manager.create().unwrap();
+    other.get(server.url("/")).call().unwrap().into_body().read_to_string().unwrap();
+    let RequestStats { requests, connections, .. } = manager.requests();
+    assert_eq!((requests, connections), (4, 2));
+}

@@ -170,7 +170,7 @@ fn a_time_out_names_the_limit_that_held_it() {
     time.advance(secs(10));
     let error = at_key.result().unwrap_err();
     assert_eq!(limit_named(&error), None);
-    assert!(error.to_string().contains("raise max_size or wait_timeout"), "{error}");
+    assert!(error.to_string().contains("raise max_size, wait longer"), "{error}");
 
     let error = at_host.result().unwrap_err();
     let Some(SharedLimit::Host { host, max: 2, in_use: 2, .. }) = limit_named(&error) else {
@@ -180,14 +180,14 @@ fn a_time_out_names_the_limit_that_held_it() {
     let text = error.to_string();
     assert!(text.starts_with("timed out after 10.0s waiting for an item of pool \"keyed h/c\""));
     assert!(text.contains(", held by max_per_host of h (2 of 2 in use)"), "{text}");
-    assert!(text.ends_with("; raise max_per_host or wait_timeout, or hold leases for less time"));
+    assert!(text.ends_with("; raise max_per_host, wait longer, or hold leases for less time"));
 
     let error = at_total.result().unwrap_err();
     let limit = limit_named(&error);
     assert!(matches!(limit, Some(SharedLimit::Total { max: 3, in_use: 3, .. })), "{error}");
     let text = error.to_string();
     assert!(text.contains(", held by max_total (3 of 3 in use)"), "{text}");
-    assert!(text.ends_with("; raise max_total or wait_timeout, or hold leases for less time"));
+    assert!(text.ends_with("; raise max_total, wait longer, or hold leases for less time"));
 
     let stats = pool.stats();
     let counts = |key: Name| {

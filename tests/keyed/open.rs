@@ -145,7 +145,7 @@ fn a_time_out_at_the_bound_says_so() {
     assert!(matches!(limit, Some(SharedLimit::Open { max: 1, open: 1, .. })), "{error}");
     let text = error.to_string();
     assert!(text.contains(", held by max_open (1 of 1 open)"), "{text}");
-    assert!(text.ends_with("; raise max_open or wait_timeout, or hold leases for less time"));
+    assert!(text.ends_with("; raise max_open, wait longer, or hold leases for less time"));
     assert_eq!(pool.stats().sum.timeouts, 1);
     gate.open();
 }
