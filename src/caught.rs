@@ -2,7 +2,19 @@
 
 use std::any::Any;
 use std::mem;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Writes a log line at the named level. A logger that panics, or an error whose `Display` does,
+/// is caught.
+macro_rules! say {
+    ($level:ident, $($line:tt)+) => {
+        // The logger itself is asked under the guard only.
+        if log::Level::$level <= log::STATIC_MAX_LEVEL && log::Level::$level <= log::max_level() {
+            let _ = $crate::caught::caught(|| log::log!(log::Level::$level, $($line)+));
+        }
+    };
+}
 
 /// Runs user code; a panic becomes what it said.
 pub(crate) fn caught<R>(code: impl FnOnce() -> R) -> Result<R, String> {
@@ -16,20 +28,44 @@ pub(crate) fn caught<R>(code: impl FnOnce() -> R) -> Result<R, String> {
     })
 }
 
+/// A value of the user's that is kept to the end of its owner. The owner may end anywhere: where
+/// the last lease comes home, in the background, in the midst of a step of another pool. None of
+/// these shall meet a panic of the value's drop.
+pub(crate) struct Kept<T>(Option<T>);
+
+impl<T> Kept<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+}
+
+impl<T> Deref for Kept<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        let Some(value) = &self.0 else { unreachable!("it is there until it is dropped") };
+        value
+    }
+}
+
+impl<T> Drop for Kept<T> {
+    fn drop(&mut self) {
+        let value = self.0.take();
+        if let Err(said) = caught(|| drop(value)) {
+            say!(Error, "the drop of a pool's manager panicked: {}", one_line(&said));
+        }
+    }
+}
+
+/// The user's words may span lines; a log line and a picture may not.
+pub(crate) fn one_line(words: &str) -> String {
+    words.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
 fn said(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
-}
-
-/// Writes a log line at the named level. A logger that panics, or an error whose `Display` does,
-/// is caught.
-macro_rules! say {
-    ($level:ident, $($line:tt)+) => {
-        // The logger itself is asked under the guard only.
-        if log::Level::$level <= log::STATIC_MAX_LEVEL && log::Level::$level <= log::max_level() {
-            let _ = $crate::caught::caught(|| log::log!(log::Level::$level, $($line)+));
-        }
-    };
 }
 
 pub(crate) use say;

@@ -57,6 +57,13 @@ impl Problems {
         value.map_err(|wrong| self.unless(false, name, wrong)).ok()
     }
 
+    /// Takes over what is wrong with a part.
+    pub(crate) fn of_part(&mut self, part: Result<(), ConfigError>) {
+        if let Err(wrong) = part {
+            self.0.problems.extend(wrong.problems);
+        }
+    }
+
     pub(crate) fn check(self) -> Result<(), ConfigError> {
         self.check_with(Some(()))
     }

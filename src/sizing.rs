@@ -69,7 +69,7 @@
 use std::time::Duration;
 
 use crate::error::{ConfigError, Problems};
-use crate::pool::Stats;
+use crate::pool::{Stats, mean};
 
 /// A load this close to a size, relatively, counts as equal to it: 0.07 calls a second of 100 s are
 /// 7 erlangs, and that `f64` makes it a little more does not ask for an eighth item.
@@ -325,10 +325,6 @@ fn erlang_b(erlangs: f64, one_less: f64, size: usize) -> f64 {
 /// so written, nothing cancels but in `spare`, however near to 1 the utilisation is.
 fn erlang_c(erlangs: f64, all_busy: f64, size: usize, spare: f64) -> f64 {
     (size as f64 * all_busy / (spare + erlangs * all_busy)).min(1.0)
-}
-
-fn mean(sum: Duration, count: u64) -> Option<Duration> {
-    (count > 0).then(|| seconds(sum.as_secs_f64() / count as f64))
 }
 
 /// What is longer than a `Duration` can say becomes the longest it can say.

@@ -150,3 +150,22 @@ fn callers_may_take_items_and_the_pool_may_close_meanwhile() {
     assert_settled(&pool, &script);
     assert_eq!(script.live(), 0);
 }
+
+#[test]
+fn an_item_that_is_taken_before_its_check_keeps_no_warm_up_waiting() {
+    let (script, gate) = (Script::new(), Gate::new());
+    let config = config("taken", 5).check_timeout(secs(60)).wait_timeout(secs(60));
+    let pool = start(config.check_interval(None), &script);
+    drop(take(&pool, 4));
+    script.on_check.set(gate.before(succeed()));
+    pool.check_all();
+    gate.await_entered(4);
+    // The fifth finds no place to be checked.
+    let task = warm_up(&pool, 5);
+    eventually(|| pool.stats().checks_due);
+    let lease = take(&pool, 1);
+    assert_eq!(task.result().unwrap(), 0);
+    gate.open();
+    drop(lease);
+    assert_settled(&pool, &script);
+}

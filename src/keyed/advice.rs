@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::key::Key;
 use super::pool::KeyedPool;
 use super::stats::KeyedStats;
-use crate::pool::{Manage, Stats};
+use crate::pool::{Manage, Stats, mean};
 use crate::sizing;
 
 /// A limit that callers wait for though a wider one would serve them; its `Display` is a sentence
@@ -102,10 +102,6 @@ impl<K> Advice<K> {
             mean_hold,
         })
     }
-}
-
-fn mean(sum: Duration, count: u64) -> Option<Duration> {
-    (count > 0).then(|| Duration::from_secs_f64(sum.as_secs_f64() / count as f64))
 }
 
 impl<K: fmt::Display> fmt::Display for Advice<K> {

@@ -67,8 +67,8 @@ setters! {
 
 impl KeyedConfig {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        self.pool.check()?;
         let mut problems = Problems::of("KeyedConfig");
+        problems.of_part(self.pool.check());
         problems.unless(self.max_pools > 0, "max_pools", "must be at least 1");
         problems.unless(self.max_total != Some(0), "max_total", "must be at least 1");
         problems.unless(self.max_per_host != Some(0), "max_per_host", "must be at least 1");

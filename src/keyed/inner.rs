@@ -102,7 +102,8 @@ impl<K: Key, M: Manage> Inner<K, M> {
         let entry = self.directory.find(key)?;
         entry.ready()?;
         self.directory.note_use(&entry);
-        Some(entry)
+        // Last: who makes a pool closes it itself if it was too late for `close` to find it.
+        (!self.is_closed()).then_some(entry)
     }
 
     /// The same once its pool is made, by this thread or by another one.
@@ -117,9 +118,11 @@ impl<K: Key, M: Manage> Inner<K, M> {
         let began = clock.now();
         let made = entry.wait(deadline, clock, || self.is_closed());
         match made {
-            Some(Ok(_)) => Ok(entry),
             Some(Err(refused)) => Err(refused.clone().into()),
-            None if self.is_closed() => Err(GetError::Closed),
+            // Also if the pool was made since: who closes all did not find it to close it, and
+            // a lease of it would be out when all are said to be home.
+            _ if self.is_closed() => Err(GetError::Closed),
+            Some(Ok(_)) => Ok(entry),
             None => {
                 let waited = clock.now().since(began);
                 Err(GetError::KeyNotReady { key: shown(&entry.key), waited })
@@ -175,8 +178,9 @@ impl<K: Key, M: Manage> Inner<K, M> {
         let host = host.unwrap_or_else(|| key.host());
         let common = &self.config.pool;
         let config = config.unwrap_or_else(|| common.clone());
-        let mut config =
-            config.name(format!("{} {shown}", common.name)).clock(common.clock.clone());
+        let name = format!("{} {shown}", common.name);
+        let config = config.name(name).clock(common.clock.clone());
+        let mut config = config.wait_timeout(common.wait_timeout);
         config.when_unhealthy.get_or_insert(WhenUnhealthy::Fail);
         let permits = self.limits.join(&host);
         let host = permits.host();

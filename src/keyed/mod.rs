@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A `get` waits in the queue of its key's pool, for the narrowest first: an item of the key, then
-//! room in `max_per_host`, then in `max_total`. While it waits it holds nothing. Freed capacity
+//! room in `max_per_host`, then in `max_total`. While it waits it holds nothing,
+//! but for its place in the limits once an item is being created for it. Freed capacity
 //! goes to the longest waiter that can use it, of whatever key; where a shared limit is what
 //! everybody waits for, those that have their fair share of it stand behind those that have not.
 //!

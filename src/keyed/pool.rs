@@ -149,7 +149,10 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
 
     /// Brings the pool of `key`, made if there is none, to at least `n` items, and runs the check
     /// of each that is new, several at a time: for agents that opens their connections. Blocks at
-    /// most for `wait_timeout`; says how many are idle and in order. See [`Pool::warm_up`].
+    /// most for `wait_timeout`, the making of the pool included, but for a set-up that this thread
+    /// runs itself; says how many are idle and in order. See [`Pool::warm_up`].
+    ///
+    /// If the key's pool is closed meanwhile, the key is made anew and warmed up again.
     ///
     /// # Errors
     /// As [`Pool::warm_up`], and [`WarmUpError::Key`] for a key that cannot have a pool.
@@ -161,8 +164,14 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
             GetError::Key(refused) => refused.into(),
             other => KeyError::new(shown(key), other).into(),
         };
-        let entry = inner.find_or_make(key, deadline).map_err(told)?;
-        entry.ready().map_or(Err(WarmUpError::Closed), |ready| ready.pool.warm_up(n))
+        loop {
+            let entry = inner.find_or_make(key, deadline).map_err(told)?;
+            let Some(Ready { pool, .. }) = entry.ready() else { continue };
+            match pool.warm_up_by(n, deadline) {
+                Err(WarmUpError::Closed) if !inner.is_closed() => inner.retire(&entry),
+                warmed => return warmed,
+            }
+        }
     }
 
     /// The pool of `key`, if it has one, to look at, to [`resize`](Pool::resize) or to
@@ -210,12 +219,9 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
     pub fn set_max_total(&self, max: impl Into<Option<usize>>) -> Result<(), ConfigError> {
         let max = at_least_one("set_max_total", max.into())?;
         let mut problems = Problems::of("set_max_total");
-        let (_, max_open) = self.0.limits.open();
-        let what = format_args!("must be at most max_open ({max_open})");
-        problems.unless(max <= max_open, "max_total", what);
-        problems.check()?;
-        self.0.limits.set_max_total(max);
-        Ok(())
+        let set = self.0.limits.set_max_total(max);
+        problems.value("max_total", set.map_err(|max| format!("must be at most max_open ({max})")));
+        problems.check()
     }
 
     /// Changes [`max_per_host`](KeyedConfig#structfield.max_per_host), for all hosts that were not
@@ -252,10 +258,8 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
     pub fn set_max_open(&self, max: impl Into<Option<usize>>) -> Result<(), ConfigError> {
         let max = at_least_one("set_max_open", max.into())?;
         let mut problems = Problems::of("set_max_open");
-        problems.unless(max >= self.0.limits.max_total(), "max_open", "must be at least max_total");
-        problems.check()?;
-        self.0.limits.set_max_open(max);
-        Ok(())
+        problems.value("max_open", self.0.limits.set_max_open(max).map_err(at_least_total));
+        problems.check()
     }
 
     /// Closes every pool: refuses each further `get`, wakes everybody who waits, drops what is
@@ -281,6 +285,13 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
 
     pub(super) fn inner(&self) -> &Inner<K, M> {
         &self.0
+    }
+}
+
+fn at_least_total(max_total: usize) -> String {
+    match max_total {
+        NONE => "needs a max_total, and must be at least that".into(),
+        max_total => format!("must be at least max_total ({max_total})"),
     }
 }
 

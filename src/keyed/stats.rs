@@ -17,7 +17,7 @@ use crate::pool::{Manage, RequestStats, Stats};
 pub struct KeyedStats<K> {
     /// Every key that has a pool, in the order in which they were first asked for.
     pub keys: Vec<KeyStats<K>>,
-    /// Every host that has a key, in order of name.
+    /// Every host that has a key, or had one of which leases are still out, in order of name.
     pub hosts: Vec<HostStats>,
     /// The sum over these keys. The counts of a key that was evicted or closed are no longer in it, so
     /// that its totals can fall.

@@ -78,7 +78,8 @@ pub enum GetError<E> {
     /// A keyed pool cannot use the key.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// A keyed pool has as many keys as it may, each with leases out or threads waiting.
+    /// A keyed pool has as many keys as it may, each with leases out, threads waiting or a
+    /// warm-up under way.
     #[error(
         "no room for key \"{key}\": max_pools ({max_pools}) keys are all in use; raise max_pools, \
          or put leases back"

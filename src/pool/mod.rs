@@ -61,6 +61,7 @@ pub use item_stats::{ItemState, ItemStats, LastCheck};
 pub use lease::Lease;
 pub use manage::Manage;
 pub use permits::SharedLimit;
+pub(crate) use stats::mean;
 pub use stats::{EvictReason, RequestStats, Stats};
 pub use warm_up::WarmUpError;
 
@@ -234,7 +235,12 @@ impl<M: Manage> Pool<M> {
     /// the reason and how many are ready, if a creation or check of this pool failed meanwhile or
     /// the time was too short; [`WarmUpError::Closed`].
     pub fn warm_up(&self, n: usize) -> Result<usize, WarmUpError> {
-        self.shared.warm_up(n)
+        let shared = &self.shared;
+        shared.warm_up(n, shared.clock().now().after(shared.config.wait_timeout))
+    }
+
+    pub(crate) fn warm_up_by(&self, n: usize, deadline: Time) -> Result<usize, WarmUpError> {
+        self.shared.warm_up(n, deadline)
     }
 
     /// What the last check that failed said, and how long ago; `None` if none ever did.

@@ -24,7 +24,7 @@ use super::manage::Manage;
 use super::permits::{self, Granted, Permits, Permitted, SharedLimit};
 use super::slots::{Alert, Grant, Outbox, Slots};
 use super::stats::{EvictReason, Stats};
-use crate::caught::{caught, say};
+use crate::caught::{Kept, caught, one_line, say};
 use crate::clock::{Clock, Time};
 
 /// What a waiting thread receives: what the books grant, or that its creation failed.
@@ -52,7 +52,6 @@ pub(crate) struct Shared<M: Manage> {
     /// Signalled when the last lease of a closed pool came home, when creation has settled, and
     /// after every step but the shortest while somebody warms the pool up.
     changed: Condvar,
-    manager: M,
     permits: Option<Arc<dyn Permits>>,
     name: Arc<str>,
     /// Pools with the same text here share the checks that one group may have under way.
@@ -61,6 +60,8 @@ pub(crate) struct Shared<M: Manage> {
     trouble: Mutex<Option<Trouble>>,
     /// The last creation error that no waiter was there to hear.
     pub(super) unclaimed_error: Mutex<Option<CreateError<M::Error>>>,
+    /// Last: its drop may take its time, and no permit of others shall wait for that.
+    manager: Kept<M>,
 }
 
 /// The last creation that failed.
@@ -82,13 +83,13 @@ impl<M: Manage> Shared<M> {
         Self {
             books: Mutex::new(Slots::new(&config, permits.clone())),
             changed: Condvar::new(),
-            manager,
             permits,
             name: config.name.as_str().into(),
             check_group: check_group.unwrap_or_else(own_group),
             config,
             trouble: Mutex::new(None),
             unclaimed_error: Mutex::new(None),
+            manager: Kept::new(manager),
         }
     }
 
@@ -370,13 +371,9 @@ impl<M: Manage> Permitted for Shared<M> {
     }
 }
 
-/// A group for one pool alone. With a space, which no host's name has.
+/// A group for one pool alone. With a space, which no real host's name has;
+/// a key that does shares its places, no more.
 fn own_group() -> Arc<str> {
     static LAST: AtomicU64 = AtomicU64::new(0);
     format!("pool {}", LAST.fetch_add(1, Ordering::Relaxed)).into()
-}
-
-/// The user's words may span lines; a log line and a picture may not.
-pub(super) fn one_line(words: &str) -> String {
-    words.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }

@@ -60,7 +60,8 @@ pub struct Stats {
     pub evicted: u64,
     /// Checks that ended, well or not, or were given up.
     pub checks: u64,
-    /// Checks that failed, panicked or were given up.
+    /// Checks that failed, panicked or were given up. One that was given up, and still hangs when
+    /// the next would be due, has failed again, and counts again here.
     pub check_failures: u64,
     /// Of these, the ones given up at `check_timeout`.
     pub check_timeouts: u64,
@@ -204,9 +205,7 @@ impl RequestStats {
     /// The mean time to an answer; `None` before the first request.
     #[must_use]
     pub fn mean_response_time(&self) -> Option<Duration> {
-        (self.requests > 0).then(|| {
-            Duration::from_secs_f64(self.response_time.as_secs_f64() / self.requests as f64)
-        })
+        mean(self.response_time, self.requests)
     }
 }
 
@@ -218,6 +217,13 @@ impl fmt::Display for RequestStats {
         let mean = self.mean_response_time();
         mean.map_or(Ok(()), |mean| write!(f, ", mean response time {mean:.1?}"))
     }
+}
+
+/// `None` for the mean of nothing.
+pub(crate) fn mean(sum: Duration, count: u64) -> Option<Duration> {
+    // The longest duration is a little more as an `f64`, and then none any more.
+    let mean = || Duration::try_from_secs_f64(sum.as_secs_f64() / count as f64);
+    (count > 0).then(|| mean().unwrap_or(Duration::MAX))
 }
 
 /// Why the pool dropped an item.

@@ -50,10 +50,18 @@ pub enum WarmUpError {
     Closed,
 }
 
+/// A caller that takes an item not checked yet, which needs no check then, tells nobody: a get has
+/// no time for that. So a warm-up looks for itself now and then.
+const GLANCE: Duration = Duration::from_millis(50);
+
 const SLOW: &str = "create or check is slow: raise wait_timeout or warm up fewer";
 
 impl<M: Manage> Shared<M> {
-    pub(super) fn warm_up(self: &Arc<Self>, wanted: usize) -> Result<usize, WarmUpError> {
+    pub(super) fn warm_up(
+        self: &Arc<Self>,
+        wanted: usize,
+        deadline: Time,
+    ) -> Result<usize, WarmUpError> {
         let pool = self.name().clone();
         let before = self.stats();
         let max_size = before.max_size;
@@ -61,7 +69,6 @@ impl<M: Manage> Shared<M> {
             return Err(WarmUpError::TooMany { pool, wanted, max_size });
         }
         let began = self.clock().now();
-        let deadline = began.after(self.config.wait_timeout);
         self.with_exact_time(Drops::Here, |books, _| books.set_warming(true));
         let (warmth, in_time) = self.warm_until(deadline, wanted, before.create_failures);
         self.with_exact_time(Drops::Here, |books, _| books.set_warming(false));
@@ -107,9 +114,12 @@ impl<M: Manage> Shared<M> {
             if warmth.in_vain || warmth.created && warmth.checked {
                 return (warmth, true);
             }
-            if !self.wait_until(deadline, |books| books.warming_step() != seen) {
+            let now = self.clock().now();
+            if now >= deadline {
                 return (warmth, false);
             }
+            let glance = deadline.min(now.after(GLANCE));
+            self.wait_until(glance, |books| books.warming_step() != seen);
         }
     }
 }

@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 use super::checkers::Checked;
 use super::error::CreateError;
 use super::manage::Manage;
-use super::shared::{Books, Drops, Message, PoolOutbox, Shared, one_line};
+use super::shared::{Books, Drops, Message, PoolOutbox, Shared};
 use super::slots::Job;
-use crate::caught::{caught, say};
+use crate::caught::{caught, one_line, say};
 use crate::clock::Time;
 
 impl<M: Manage> Shared<M> {

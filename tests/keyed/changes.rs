@@ -1,11 +1,14 @@
 //! Limits that are changed while threads wait.
 
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use llm_pool::ManualClock;
 
-use crate::harness::{Keyed, Name, assert_free, keyed, limit_named, manual, served, take, waiter};
-use crate::support::{Got, Script, Task, eventually, secs};
+use crate::harness::{
+    Keyed, Name, assert_free, config, keyed, limit_named, manual, served, take, waiter,
+};
+use crate::support::{Got, Script, Task, eventually, secs, spawn};
 
 #[track_caller]
 fn line_up(pool: &Keyed, time: &ManualClock, keys: &[Name]) -> Vec<Task<Got>> {
@@ -162,4 +165,25 @@ fn zero_and_what_contradicts_another_limit_are_refused_and_change_nothing() {
     pool.set_max_total(3).unwrap();
     pool.set_max_open(None).unwrap();
     pool.set_max_total(None).unwrap();
+}
+
+#[test]
+fn two_limits_changed_at_once_do_not_contradict_each_other() {
+    let pool = keyed(config(1).max_total(1).max_open(2), &Script::new());
+    for _ in 0..2000 {
+        let begin = Arc::new(Barrier::new(2));
+        let wider = spawn({
+            let (pool, begin) = (pool.clone(), begin.clone());
+            move || {
+                begin.wait();
+                pool.set_max_total(2)
+            }
+        });
+        begin.wait();
+        let narrower = pool.set_max_open(1);
+        assert_ne!(wider.result().is_ok(), narrower.is_ok(), "one of them comes first");
+        // Each is allowed by itself, in this order.
+        pool.set_max_open(2).unwrap();
+        pool.set_max_total(1).unwrap();
+    }
 }

@@ -153,26 +153,41 @@ fn a_key_being_evicted_serves_the_get_that_races_it() {
     eventually(|| script.live() == pool.stats().open);
 }
 
+/// Cannot be dropped without a panic.
+struct Touchy;
+
+impl Manage for Touchy {
+    type Item = ();
+    type Error = std::io::Error;
+
+    fn create(&self) -> Result<(), std::io::Error> {
+        Ok(())
+    }
+}
+
+impl Drop for Touchy {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "its drop panics");
+    }
+}
+
 #[test]
 fn a_manager_whose_drop_panics_costs_the_get_that_evicts_it_nothing() {
-    struct Touchy;
-    impl Manage for Touchy {
-        type Item = ();
-        type Error = std::io::Error;
-        fn create(&self) -> Result<(), std::io::Error> {
-            Ok(())
-        }
-    }
-    impl Drop for Touchy {
-        fn drop(&mut self) {
-            assert!(std::thread::panicking(), "its drop panics");
-        }
-    }
     let config = config(1).max_pools(1).max_total(1).max_open(1);
     let pool = KeyedPool::new(config, |_: &Name| Ok(Setup::new(Touchy))).unwrap();
     for key in ["a", "b", "c"] {
         drop(pool.get_timeout(&key, LIMIT).expect("a lease"));
     }
     assert_eq!((pool.stats().pools_evicted, pool.stats().open), (2, 1));
-    std::mem::forget(pool);
+}
+
+#[test]
+fn managers_whose_drop_panics_do_not_keep_the_other_keys_from_being_closed() {
+    let pool = KeyedPool::new(config(1), |_: &Name| Ok(Setup::new(Touchy))).unwrap();
+    let keys = ["a", "b", "c"];
+    keys.iter().for_each(|key| drop(pool.get_timeout(key, LIMIT).expect("a lease")));
+    assert!(pool.close_key(&"a"));
+    assert!(pool.drain(LIMIT));
+    assert_eq!(pool.keys(), [""; 0]);
+    assert_eq!(pool.stats().open, 0);
 }

@@ -17,3 +17,5 @@ mod open;
 mod returns;
 mod stats;
 mod stress;
+mod upheaval;
+mod warming;

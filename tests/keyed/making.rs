@@ -247,12 +247,13 @@ fn settings_of_a_key_that_cannot_work_are_told_with_the_key() {
 
 #[test]
 fn settings_of_the_keyed_pool_that_cannot_work_are_refused_together() {
-    let bad = KeyedConfig::default().max_pools(0).max_total(0).max_per_host(0).max_open(4);
+    let bad = config(0).max_pools(0).max_total(0).max_per_host(0).max_open(4);
     let refused = KeyedPool::new(bad, |_: &Name| Ok(Setup::new(Script::new().maker())));
     let problems = refused.unwrap_err();
     assert_eq!(
         problems.problems(),
         [
+            "max_size: must be at least 1",
             "max_pools: must be at least 1",
             "max_total: must be at least 1",
             "max_per_host: must be at least 1"

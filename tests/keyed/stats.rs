@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use llm_pool::keyed::LimitOf;
-use llm_pool::{EvictReason, GetError, Lease, ManualClock, Stats};
+use llm_pool::{EvictReason, GetError, Lease, ManualClock, RequestStats, Stats};
 
 use crate::harness::{Keyed, Name, config, keyed, manual, take, waiter};
 use crate::support::{LIMIT, Script, eventually, fail, secs, spawn, succeed};
@@ -38,7 +38,7 @@ fn sums_agree_with_the_keys_and_the_hosts() {
     let text = stats.to_string();
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 2 + 2 + 3, "{text}");
-    assert_eq!(lines[0], "3 keys (max 8), open 6 (max 9)");
+    assert_eq!(lines[0], "keys 3 (max 8), open 6 (max 9)");
     assert!(lines[1].starts_with("total (max 7): max 9, idle 2, in use 4, "), "{text}");
     assert!(lines[2].starts_with("host h (max 5): max 6, "), "{text}");
     assert!(text.contains("\nkey i/a: max 3, "), "{text}");
@@ -52,7 +52,7 @@ fn without_items_there_are_no_rates_and_without_limits_none_is_shown() {
     assert_eq!((stats.utilisation(), stats.health_rate(), stats.items()), (None, None, 0));
     assert_eq!((stats.max_total, stats.max_open), (None, None));
     assert!(
-        stats.to_string().starts_with("0 keys (max 1000), open 0 (max none)\ntotal (max none)")
+        stats.to_string().starts_with("keys 0 (max 1000), open 0 (max none)\ntotal (max none)")
     );
     assert!(stats.advice().is_empty());
 }
@@ -212,4 +212,16 @@ fn while_all_items_of_a_key_are_unhealthy_a_get_fails_at_once_and_other_keys_go_
     assert!(matches!(error, GetError::Unhealthy { .. }));
     assert!(pool.get(&"b").is_ok());
     assert_eq!(pool.stats().health_rate(), Some(0.5));
+}
+
+#[test]
+fn sums_at_the_end_of_their_range_give_a_mean_all_the_same() {
+    let time = ManualClock::new();
+    let pool = keyed(manual(1, &time).max_total(1), &Script::new());
+    let mut stats = pool.stats();
+    stats.sum.wait_time = Duration::MAX;
+    (stats.sum.waits, stats.sum.waiting, stats.sum.peak_demand) = (1, 1, 2);
+    assert_eq!(stats.advice()[0].mean_wait, Some(Duration::MAX));
+    let requests = RequestStats { requests: 1, response_time: Duration::MAX, ..Default::default() };
+    assert_eq!(requests.mean_response_time(), Some(Duration::MAX));
 }

@@ -56,34 +56,49 @@ impl Limits {
         Arc::new(Member { limits: self.clone(), id, host })
     }
 
-    pub(super) fn set_max_total(&self, max: usize) {
-        self.change(|tree| tree.total.wanted = max);
+    /// Refused if more than the bound on open items, which is then the error.
+    pub(super) fn set_max_total(&self, max: usize) -> Result<(), usize> {
+        {
+            let mut tree = self.tree.lock();
+            if max > tree.max_open {
+                return Err(tree.max_open);
+            }
+            tree.total.wanted = max;
+        }
+        self.widen();
+        Ok(())
     }
 
     /// For every host without a limit of its own.
     pub(super) fn set_max_per_host(&self, max: usize) {
-        self.change(|tree| tree.set_max_per_host(max));
+        self.tree.lock().set_max_per_host(max);
+        self.widen();
     }
 
     pub(super) fn set_max_of_host(&self, name: &str, max: usize) {
-        self.change(|tree| tree.set_max_of_host(name, max));
+        self.tree.lock().set_max_of_host(name, max);
+        self.widen();
     }
 
-    pub(super) fn set_max_open(&self, max: usize) {
+    /// Refused if less than the total, which is then the error.
+    pub(super) fn set_max_open(&self, max: usize) -> Result<(), usize> {
         let grants = {
             let mut tree = self.tree.lock();
+            if max < tree.total.wanted {
+                return Err(tree.total.wanted);
+            }
             tree.max_open = max;
             let grants = tree.grant_open();
             self.note_open_wanted(&tree);
             grants
         };
         tell(grants);
+        Ok(())
     }
 
-    /// Changes limits. Wider ones serve those who wait one by one, each told before the next is
+    /// Puts changed limits into force. Wider ones serve those who wait one by one, each told before the next is
     /// chosen, so that the order is the same as if leases had come back.
-    fn change(&self, change: impl FnOnce(&mut Tree)) {
-        change(&mut self.tree.lock());
+    fn widen(&self) {
         loop {
             let (grant, more) = self.tree.lock().widen_by_one();
             tell(grant.into_iter().collect());

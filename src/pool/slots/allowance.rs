@@ -220,11 +220,13 @@ impl<T, W: Clone> Slots<T, W> {
 
     #[inline(never)]
     fn give_up_idle_as_wanted(&mut self) {
-        if self.has_waiters() && !self.allowance.wants_permit {
-            return;
-        }
         // Each that goes may be the last that is needed.
-        while self.is_open_wanted() && self.evict_coldest() {}
+        while !self.idle_is_about_to_be_taken() && self.is_open_wanted() && self.evict_coldest() {}
+    }
+
+    /// Whether somebody waits here who needs no permit, or has one.
+    fn idle_is_about_to_be_taken(&self) -> bool {
+        self.has_waiters() && !self.allowance.wants_permit
     }
 
     fn is_open_wanted(&self) -> bool {
@@ -233,7 +235,7 @@ impl<T, W: Clone> Slots<T, W> {
 
     /// Ends an item for another pool to make one, if one rests.
     pub(crate) fn give_up_idle(&mut self, now: Time) -> bool {
-        let gave_up = self.evict_coldest();
+        let gave_up = !self.idle_is_about_to_be_taken() && self.evict_coldest();
         self.settle(now);
         gave_up
     }

@@ -205,10 +205,11 @@ impl<T, W: Clone> Slots<T, W> {
         self.closed
     }
 
-    /// Nobody has an item, creates one for itself, or waits for one.
+    /// Nobody has an item, creates one for itself, waits for one, or warms the pool up.
     pub(crate) fn is_unused(&self) -> bool {
         let for_nobody_else = self.creating_for_queue + self.abandoned;
-        self.in_use() == 0 && self.creating == for_nobody_else && !self.has_waiters()
+        let is_wanted = self.has_waiters() || self.is_warming();
+        self.in_use() == 0 && self.creating == for_nobody_else && !is_wanted
     }
 
     #[inline]
