@@ -39,6 +39,14 @@ impl<T> Kept<T> {
     }
 }
 
+impl<T> Kept<T> {
+    /// The value, which is there until it is dropped, without a way to panic.
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.0.as_ref()
+    }
+}
+
 impl<T> Deref for Kept<T> {
     type Target = T;
 

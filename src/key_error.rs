@@ -17,8 +17,14 @@ const SHOWN: usize = 80;
 /// assert_eq!(error.to_string(), "bad key \"tenant-7\": there is no such tenant");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("bad {kind} \"{key}\": {reason}")]
-pub struct KeyError {
+#[error("bad {} \"{}\": {}", .0.kind, .0.key, .0.reason)]
+pub struct KeyError(
+    /// In a box, since every get may return one: the larger what it returns, the slower.
+    Box<Parts>,
+);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Parts {
     kind: &'static str,
     key: String,
     reason: String,
@@ -40,19 +46,19 @@ impl KeyError {
         reason: impl fmt::Display,
     ) -> Self {
         let (key, reason) = (cut(&key.to_string()), OneLine(&reason.to_string()).to_string());
-        Self { kind, key, reason }
+        Self(Box::new(Parts { kind, key, reason }))
     }
 
     /// The key as it is shown: escaped, cut, and a URL without its user, password and query.
     #[must_use]
     pub fn key(&self) -> &str {
-        &self.key
+        &self.0.key
     }
 
     /// All that is wrong, parted by `"; "`.
     #[must_use]
     pub fn reason(&self) -> &str {
-        &self.reason
+        &self.0.reason
     }
 }
 

@@ -119,3 +119,14 @@ fn the_api_compiles_as_promised() {
     }
     all().unwrap();
 }
+
+/// What a get returns is moved about at every get: an error larger than a lease cost a tenth of it.
+#[test]
+fn a_get_returns_no_more_than_a_lease() {
+    fn sizes<M: Manage>() -> (usize, usize) {
+        (size_of::<Lease<M>>(), size_of::<Result<Lease<M>, GetError<M::Error>>>())
+    }
+    for (lease, result) in [sizes::<AgentManager>(), sizes::<Keys>()] {
+        assert_eq!(lease, result);
+    }
+}

@@ -28,7 +28,8 @@ pub struct Lease<M: Manage> {
     item: Option<M::Item>,
     slot: usize,
     taker: ThreadTag,
-    waited: Duration,
+    /// In nanoseconds: a lease is moved about at every get, and half as large as a `Duration`.
+    waited: u64,
     /// When the caller's deadline for the use of the item comes.
     deadline: Time,
     shared: Arc<Shared<M>>,
@@ -39,24 +40,21 @@ impl<M: Manage> Lease<M> {
     pub(super) fn new(
         shared: Arc<Shared<M>>,
         slot: usize,
-        item: M::Item,
+        mut item: M::Item,
         taker: ThreadTag,
         waited: Duration,
         deadline: Time,
     ) -> Self {
         ThreadTag::note_taken();
-        let mut lease = Self { item: Some(item), slot, taker, waited, deadline, shared };
-        lease.lend();
-        lease
-    }
-
-    #[inline]
-    fn lend(&mut self) {
-        let remaining = Self::remaining(self);
-        let Some(item) = &mut self.item else { return };
-        if let Err(said) = caught(|| self.shared.manager().lend(item, remaining)) {
-            self.shared.log_panic("lend", &said);
+        // Before the lease is put together: to lend its field, and then to move it, costs a tenth of
+        // a get.
+        let remaining = remaining(deadline, &shared);
+        let lend = |manager: &M| caught(|| manager.lend(&mut item, remaining));
+        if let Some(Err(said)) = shared.manager_if().map(lend) {
+            shared.log_panic("lend", &said);
         }
+        let waited = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        Self { item: Some(item), slot, taker, waited, deadline, shared }
     }
 
     /// Tells the pool that the item is bad: it is dropped, and its slot serves the next waiter.
@@ -75,7 +73,7 @@ impl<M: Manage> Lease<M> {
     /// How long the `get` that gave this lease waited: zero if an item was idle.
     #[must_use]
     pub fn waited(lease: &Self) -> Duration {
-        lease.waited
+        Duration::from_nanos(lease.waited)
     }
 
     /// What is left of the time given to [`get_within`](crate::Pool::get_within), zero once it is
@@ -84,7 +82,7 @@ impl<M: Manage> Lease<M> {
     #[must_use]
     #[inline]
     pub fn remaining(lease: &Self) -> Option<Duration> {
-        (lease.deadline != Time::NEVER).then(|| lease.deadline.since(lease.shared.clock().now()))
+        remaining(lease.deadline, &lease.shared)
     }
 
     fn end(&mut self, reason: EvictReason) {
@@ -95,6 +93,11 @@ impl<M: Manage> Lease<M> {
             });
         }
     }
+}
+
+#[inline]
+fn remaining<M: Manage>(deadline: Time, shared: &Shared<M>) -> Option<Duration> {
+    (deadline != Time::NEVER).then(|| deadline.since(shared.clock().now()))
 }
 
 const HOLDS: &str = "a lease holds its item until it is dropped";
@@ -108,7 +111,8 @@ impl<M: Manage> Drop for Lease<M> {
             return self.end(EvictReason::Panicked);
         }
         // A panic here, on the way out of another scope, could end the process.
-        match caught(|| self.shared.manager().is_broken(item)) {
+        let is_broken = |manager: &M| caught(|| manager.is_broken(item));
+        match self.shared.manager_if().map_or(Ok(false), is_broken) {
             Ok(false) => {
                 if let Some(item) = self.item.take() {
                     self.shared.put_back(self.slot, item);
@@ -147,7 +151,7 @@ impl<M: Manage> fmt::Debug for Lease<M> {
         f.debug_struct("Lease")
             .field("pool", &self.shared.name())
             .field("slot", &self.slot)
-            .field("waited", &self.waited)
+            .field("waited", &Self::waited(self))
             .finish_non_exhaustive()
     }
 }

@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         ["--as-tls-client", which, url, pem] => {
             tls::client(which, url, pem).map(|()| ExitCode::SUCCESS)
         }
+        ["--as-keyed"] => keyed::memory().map(|()| ExitCode::SUCCESS),
         _ if words.iter().any(|word| matches!(*word, "-h" | "--help")) => {
             println!("{HELP}");
             Ok(ExitCode::SUCCESS)
