@@ -5,7 +5,7 @@ mod support;
 use std::sync::Barrier;
 use std::thread;
 
-use llm_pool::agent::{AgentConfig, AgentManager, OriginPool, Proxy};
+use llm_pool::agent::{AgentConfig, AgentManager, Check, OriginPool, Proxy};
 use llm_pool::keyed::{KeyStats, KeyedConfig, Origin};
 use llm_pool::test_server::{Reply, TestServer};
 use llm_pool::{GetError, Manage, PoolConfig, RequestStats};
@@ -240,4 +240,35 @@ fn a_clone_is_another_handle_and_leases_outlive_them_all() {
     drop(other);
     assert_eq!(lease.get(server.url()).call().unwrap().status(), 404);
     drop(lease);
+}
+
+#[test]
+fn each_origin_is_checked_as_its_owner_says() {
+    let (ill, well) = (TestServer::start().unwrap(), TestServer::start().unwrap());
+    ill.set_reply(Reply::status(503));
+    let unchecked = TestServer::start().unwrap();
+    let none = unchecked.url().to_owned();
+    let pool = OriginPool::checking(pools(), agents(), move |origin| {
+        (origin.as_str() != none).then(|| Check::get(origin.url("/health")))
+    });
+    let pool = pool.unwrap();
+    for server in [&ill, &well, &unchecked] {
+        drop(pool.get(server.url()).unwrap());
+    }
+    pool.pools().check_all();
+    eventually(|| pool.pools().stats().sum.checks == 3);
+    let error = pool.get(ill.url()).unwrap_err();
+    assert!(error.to_string().contains("/health: status 503"), "{error}");
+    assert!(pool.get(well.url()).is_ok() && pool.get(unchecked.url()).is_ok());
+    let asked =
+        |server: &TestServer| server.requests().iter().filter(|it| it.path() == "/health").count();
+    assert_eq!((asked(&ill), asked(&well), asked(&unchecked)), (1, 1, 0));
+}
+
+#[test]
+fn a_check_that_cannot_be_made_is_told_by_the_get_and_nothing_is_created() {
+    let pool = OriginPool::checking(pools(), agents(), |_| Some(Check::get("no URL"))).unwrap();
+    let error = pool.get("http://127.0.0.1:1").unwrap_err();
+    assert!(error.to_string().contains("url: must be an http or https URL"), "{error}");
+    assert_eq!(pool.pools().stats().pools_made, 0);
 }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{AgentConfig, AgentLease, AgentManager, CheckError, PooledAgent};
+use super::{AgentConfig, AgentLease, AgentManager, Check, CheckError, PooledAgent};
 use crate::ConfigError;
-use crate::keyed::{KeyedConfig, KeyedPool, Origin, Setup};
+use crate::keyed::{KeyError, KeyedConfig, KeyedPool, Origin, Setup};
 use crate::pool::GetError;
 
 /// Pools of agents by base URL: one pool per scheme, host and port, made when first asked for.
@@ -49,14 +49,54 @@ impl OriginPool {
         Self::of(pools, AgentManager::new(agents)?)
     }
 
+    /// The same with agents that are [checked](AgentManager::checking): `check` says with what, for
+    /// each origin. With none, the agents of that origin pass every check.
+    ///
+    /// ```
+    /// use llm_pool::agent::{AgentConfig, Check, OriginPool};
+    /// use llm_pool::keyed::KeyedConfig;
+    ///
+    /// # fn main() -> Result<(), llm_pool::ConfigError> {
+    /// let pool = OriginPool::checking(
+    ///     KeyedConfig::default(),
+    ///     AgentConfig::default(),
+    ///     |origin| Some(Check::models(&origin.url("/v1"))),
+    /// )?;
+    /// # let _ = pool;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`new`](Self::new). A check that cannot be made is told by the `get` that needs it.
+    pub fn checking(
+        pools: KeyedConfig,
+        agents: AgentConfig,
+        check: impl Fn(&Origin) -> Option<Check> + Send + Sync + 'static,
+    ) -> Result<Self, ConfigError> {
+        Self::with_setup(pools, AgentManager::new(agents)?, move |agents, origin| {
+            let checking =
+                |check: Check| agents.checking(check).map_err(|wrong| KeyError::new(origin, wrong));
+            check(origin).map_or_else(|| Ok(agents.with_own_totals()), checking)
+        })
+    }
+
     /// The same with agents that `manager` makes. If it [checks](AgentManager::checking) them, it
-    /// does so with one URL for all origins; an origin's own check needs a [`KeyedPool`].
+    /// does so with one URL for all origins.
     ///
     /// # Errors
     /// All settings that cannot work, in one error.
     pub fn of(pools: KeyedConfig, manager: AgentManager) -> Result<Self, ConfigError> {
-        let agents = manager.clone();
-        let setup = move |_: &Origin| Ok(Setup::new(manager.with_own_totals()));
+        Self::with_setup(pools, manager, |agents, _| Ok(agents.with_own_totals()))
+    }
+
+    fn with_setup(
+        pools: KeyedConfig,
+        agents: AgentManager,
+        of: impl Fn(&AgentManager, &Origin) -> Result<AgentManager, KeyError> + Send + Sync + 'static,
+    ) -> Result<Self, ConfigError> {
+        let manager = agents.clone();
+        let setup = move |origin: &Origin| Ok(Setup::new(of(&manager, origin)?));
         Ok(Self { pools: KeyedPool::new(pools, setup)?, agents })
     }
 
