@@ -6,19 +6,9 @@ use std::time::Duration;
 use llm_pool::ManualClock;
 
 use crate::harness::{
-    Keyed, Name, assert_free, config, keyed, limit_named, manual, served, take, waiter,
+    assert_free, config, keyed, limit_named, line_up, manual, served, take, waiter,
 };
-use crate::support::{Got, Script, Task, eventually, secs, spawn};
-
-#[track_caller]
-fn line_up(pool: &Keyed, time: &ManualClock, keys: &[Name]) -> Vec<Task<Got>> {
-    let join = |&key| {
-        let task = waiter(pool, key, Duration::MAX);
-        time.advance(secs(1));
-        task
-    };
-    keys.iter().map(join).collect()
-}
+use crate::support::{Got, Script, Task, eventually, spawn};
 
 /// Which of the waiters have been served, once `count` have.
 #[track_caller]

@@ -1,13 +1,15 @@
 //! Keyed pools of scripted items, and threads that wait in them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
 use std::time::Duration;
 
 use llm_pool::keyed::{KeyedConfig, KeyedPool, Setup};
 use llm_pool::pool::SharedLimit;
 use llm_pool::{GetError, Lease, ManualClock};
 
-use crate::support::{Got, LIMIT, Maker, Refusal, Script, Task, eventually, spawn};
+use crate::support::{Got, LIMIT, Maker, Refusal, Script, Task, eventually, secs, spawn};
 
 pub type Keyed = KeyedPool<Name, Maker>;
 
@@ -97,4 +99,28 @@ pub fn limit_named(error: &GetError<Refusal>) -> Option<SharedLimit> {
         | GetError::QueueFull { picture, .. } => picture.shared_limit.clone(),
         other => panic!("this names no limit: {other}"),
     }
+}
+
+/// Has one thread wait for each of these keys, a second apart.
+#[track_caller]
+pub fn line_up(pool: &Keyed, time: &ManualClock, keys: &[Name]) -> Vec<Task<Got>> {
+    let join = |&key| {
+        let task = waiter(pool, key, Duration::MAX);
+        time.advance(secs(1));
+        task
+    };
+    keys.iter().map(join).collect()
+}
+
+/// The most items that were open at one time, until told to stop.
+pub fn most_open(pool: &Keyed, stop: &Arc<AtomicBool>) -> Task<usize> {
+    let (pool, stop) = (pool.clone(), stop.clone());
+    spawn(move || {
+        let mut most = 0;
+        while !stop.load(SeqCst) {
+            most = most.max(pool.stats().open);
+            thread::yield_now();
+        }
+        most
+    })
 }

@@ -7,20 +7,9 @@ use llm_pool::pool::SharedLimit;
 use llm_pool::{GetError, ManualClock};
 
 use crate::harness::{
-    Keyed, Name, assert_free, config, keyed, limit_named, manual, served, take, waiter,
+    Name, assert_free, config, keyed, limit_named, line_up, manual, served, take, waiter,
 };
 use crate::support::{Got, LIMIT, Script, Task, eventually, millis, secs};
-
-/// Has one thread wait for each of these keys, a second apart.
-#[track_caller]
-fn line_up(pool: &Keyed, time: &ManualClock, keys: &[Name]) -> Vec<Task<Got>> {
-    let join = |&key| {
-        let task = waiter(pool, key, Duration::MAX);
-        time.advance(secs(1));
-        task
-    };
-    keys.iter().map(join).collect()
-}
 
 /// Puts `lease` back and checks that the waiters are served one by one in this order, each by the
 /// lease of the one before.

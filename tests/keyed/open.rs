@@ -8,7 +8,8 @@ use llm_pool::pool::SharedLimit;
 use llm_pool::{EvictReason, GetError, ManualClock};
 
 use crate::harness::{
-    Keyed, ask, assert_free, config, host_of, keyed, limit_named, manual, served, take, waiter,
+    Keyed, ask, assert_free, config, host_of, keyed, limit_named, manual, most_open, served, take,
+    waiter,
 };
 use crate::support::{Gate, LIMIT, Script, eventually, fail, millis, secs, spawn, succeed};
 
@@ -242,17 +243,7 @@ fn many_keys_under_a_narrow_bound_never_hold_more_items_than_it() {
     let keys = ["h/a", "h/b", "i/a", "i/b", "j/a", "k/a"];
     let pool = keyed(config(3).max_total(3).max_open(4), &script);
     let stop = Arc::new(AtomicBool::new(false));
-    let watcher = spawn({
-        let (pool, stop) = (pool.clone(), stop.clone());
-        move || {
-            let mut most = 0;
-            while !stop.load(SeqCst) {
-                most = most.max(pool.stats().open);
-                std::thread::yield_now();
-            }
-            most
-        }
-    });
+    let watcher = most_open(&pool, &stop);
     let worker = |n: usize| {
         let pool = pool.clone();
         spawn(move || {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use llm_pool::{GetError, Lease};
 
-use crate::harness::{Keyed, Name, assert_free, config, host_of, keyed};
+use crate::harness::{Keyed, Name, assert_free, config, host_of, keyed, most_open};
 use crate::support::{LIMIT, Maker, Refusal, Script, Task, eventually, spawn};
 
 const KEYS: [Name; 12] =
@@ -205,17 +205,7 @@ fn everything_at_once() {
         _ => Ok(()),
     }));
     let stop = Arc::new(AtomicBool::new(false));
-    let watcher = spawn({
-        let (pool, stop) = (pool.clone(), stop.clone());
-        move || {
-            let mut most = 0;
-            while !stop.load(SeqCst) {
-                most = most.max(pool.stats().open);
-                thread::yield_now();
-            }
-            most
-        }
-    });
+    let watcher = most_open(&pool, &stop);
     let mut tasks = run(10, {
         let (pool, ledger) = (pool.clone(), ledger.clone());
         move |random| {

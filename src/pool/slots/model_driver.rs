@@ -161,6 +161,17 @@ impl Driver {
         took
     }
 
+    /// Closes, and ends all that is out, until nothing is left.
+    pub(super) fn close_and_bring_home(&mut self) {
+        self.step(&Action::Close);
+        while self.slots.size() + self.hanging.len() > 0 {
+            self.step(&Action::PutBack(0));
+            self.step(&Action::CreateEnds { which: 0, well: true });
+            self.step(&Action::OwnCreateEnds { which: 0, well: true });
+            self.step(&Action::CheckEnds { which: 0, well: true });
+        }
+    }
+
     fn got_at_once(&mut self, slot: usize, item: u64) -> u64 {
         // Those in front may have been served in the same step.
         self.carry_out();

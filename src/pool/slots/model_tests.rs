@@ -109,13 +109,7 @@ proptest! {
             driver.step(action);
         }
         // Whatever happened, the pool can be brought home: all comes back, and nothing is left.
-        driver.step(&Action::Close);
-        while driver.slots.size() + driver.hanging.len() > 0 {
-            driver.step(&Action::PutBack(0));
-            driver.step(&Action::CreateEnds { which: 0, well: true });
-            driver.step(&Action::OwnCreateEnds { which: 0, well: true });
-            driver.step(&Action::CheckEnds { which: 0, well: true });
-        }
+        driver.close_and_bring_home();
         prop_assert!(driver.items.values().all(|&there| !there));
     }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::super::permits::{Granted, Grants, Permits, Permitted, PutBack, SharedLimit};
 use super::model_driver::Driver;
-use super::model_tests::{Action, actions, config, when_unhealthy};
+use super::model_tests::{actions, config, when_unhealthy};
 use super::*;
 
 /// Shared limits with nobody but the pool under test and a hand that takes and gives.
@@ -208,13 +208,7 @@ proptest! {
             }
             driver.step(action);
         }
-        driver.step(&Action::Close);
-        while driver.slots.size() + driver.hanging.len() > 0 {
-            driver.step(&Action::PutBack(0));
-            driver.step(&Action::CreateEnds { which: 0, well: true });
-            driver.step(&Action::OwnCreateEnds { which: 0, well: true });
-            driver.step(&Action::CheckEnds { which: 0, well: true });
-        }
+        driver.close_and_bring_home();
         let state = pot.state();
         prop_assert_eq!((state.permits.used, state.items.used), (0, 0));
         prop_assert!(state.wants_permit.is_none());
