@@ -37,9 +37,9 @@
 //! An arrow means "uses"; there are no others.
 //!
 //! ```text
-//! error, key_error, clock, caught  nothing below them
+//! error, key_error, clock, caught, setters: nothing below them
 //! pool         -> these            generic: Manage, Slots, Pool, Lease, workers
-//! keyed        -> pool             one pool a key, under shared limits
+//! keyed        -> pool, sizing     one pool a key, under shared limits; advice
 //! agent        -> pool, keyed      ureq agents: TLS, DNS, time-outs, checks, bodies; by base URL
 //! llm          -> agent, keyed     clients by model
 //! sizing       -> pool's Stats     pure arithmetic

@@ -29,6 +29,8 @@ pub struct Advice<K> {
     pub waiting: usize,
     /// Waits that ended at their deadline.
     pub timeouts: u64,
+    /// Callers turned away by `max_waiting` or `admission`.
+    pub refused: u64,
     /// Of those that waited and got a lease.
     pub mean_wait: Option<Duration>,
     /// Of the leases that ended.
@@ -60,7 +62,7 @@ impl<K: Clone> KeyedStats<K> {
     /// Which limits to raise, and why; empty if nobody waits in vain.
     ///
     /// A limit is to be raised if more leases and waiters were there at one time than it lets in,
-    /// and it mattered: somebody waits now, a wait ended at its deadline, or waits are longer than
+    /// and it mattered: somebody waits now, was turned away, or gave up, or waits are longer than
     /// a twentieth of a hold on average. A key's and a host's limit should then be
     /// [`sizing::per_host`] of that demand, and the total [`sizing::total`]. The demand is the most
     /// seen since the pool of a key was made; that of a host is the sum over its keys, which may
@@ -82,12 +84,13 @@ impl<K: Clone> KeyedStats<K> {
 
 impl<K> Advice<K> {
     fn on(limit: LimitOf<K>, from: usize, stats: &Stats) -> Option<Self> {
-        let Stats { in_use, waiting, timeouts, .. } = *stats;
+        let Stats { in_use, waiting, timeouts, queue_full, too_late, .. } = *stats;
+        let refused = queue_full + too_late;
         let demand = stats.peak_demand.max(in_use + waiting);
         let mean_wait = mean(stats.wait_time, stats.waits);
         let mean_hold = mean(stats.hold_time, stats.gets.saturating_sub(in_use as u64));
         let long = mean_wait.zip(mean_hold).is_some_and(|(wait, hold)| wait > hold / 20);
-        let matters = waiting > 0 || timeouts > 0 || long;
+        let matters = waiting > 0 || timeouts + refused > 0 || long;
         let to = match limit {
             LimitOf::Total => sizing::total(demand),
             LimitOf::Key(_) | LimitOf::Host(_) => sizing::per_host(demand),
@@ -98,6 +101,7 @@ impl<K> Advice<K> {
             to,
             waiting,
             timeouts,
+            refused,
             mean_wait,
             mean_hold,
         })
@@ -106,7 +110,7 @@ impl<K> Advice<K> {
 
 impl<K: fmt::Display> fmt::Display for Advice<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { from, to, waiting, timeouts, .. } = self;
+        let Self { from, to, waiting, timeouts, refused, .. } = self;
         match &self.limit {
             LimitOf::Key(key) => write!(f, "raise max_size of key {key}")?,
             LimitOf::Host(host) => write!(f, "raise max_per_host of {host}")?,
@@ -115,6 +119,9 @@ impl<K: fmt::Display> fmt::Display for Advice<K> {
         write!(f, " from {from} to {to}: {waiting} waiting")?;
         if *timeouts > 0 {
             write!(f, ", {timeouts} time-outs")?;
+        }
+        if *refused > 0 {
+            write!(f, ", {refused} refused")?;
         }
         if let Some(wait) = self.mean_wait {
             write!(f, ", mean wait {wait:.1?}")?;

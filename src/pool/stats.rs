@@ -71,7 +71,8 @@ pub struct Stats {
     pub longest_wait: Duration,
     /// All time that ended leases were held, to about 10 ms each.
     pub hold_time: Duration,
-    /// The most leases in use and threads waiting together, of whenever somebody had to wait.
+    /// The most leases in use and threads waiting together, of whenever somebody had to wait or was
+    /// turned away.
     pub peak_demand: usize,
 
     pub(super) evicted_by: [u64; EvictReason::ALL.len()],

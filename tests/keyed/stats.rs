@@ -225,3 +225,16 @@ fn sums_at_the_end_of_their_range_give_a_mean_all_the_same() {
     let requests = RequestStats { requests: 1, response_time: Duration::MAX, ..Default::default() };
     assert_eq!(requests.mean_response_time(), Some(Duration::MAX));
 }
+
+#[test]
+fn callers_turned_away_are_demand_too() {
+    let time = ManualClock::new();
+    let common = manual(1, &time).pool.max_waiting(0);
+    let pool = keyed(manual(1, &time).pool(common), &Script::new());
+    let held = take(&pool, "a", 1);
+    assert!(matches!(pool.get(&"a"), Err(GetError::QueueFull { .. })));
+    drop(held);
+    let advice = pool.advice();
+    assert_eq!((advice.len(), advice[0].refused, advice[0].to), (1, 1, 3));
+    assert!(advice[0].to_string().contains("from 1 to 3: 0 waiting, 1 refused"), "{}", advice[0]);
+}

@@ -49,6 +49,7 @@ impl<T, W: Clone> Slots<T, W> {
             return None;
         }
         self.totals.too_late += 1;
+        self.note_demand(1);
         Some(Late { estimate, given })
     }
 

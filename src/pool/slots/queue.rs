@@ -103,6 +103,7 @@ impl<T, W: Clone> Slots<T, W> {
         let without = self.waiters.len().saturating_sub(self.creating_for_queue);
         if without >= self.rules.max_waiting && !self.would_create_for_one_more() {
             self.totals.queue_full += 1;
+            self.note_demand(1);
             return Err(Refused::QueueFull);
         }
         let ticket = Ticket(self.next_ticket);
@@ -111,10 +112,15 @@ impl<T, W: Clone> Slots<T, W> {
         let since = now;
         let waiter = Waiter { ticket, wake, since, young_until, use_until, holder, nudged: false };
         self.waiters.push_back(waiter);
-        let demand = self.in_use() + self.waiters.len();
-        self.totals.peak_demand = self.totals.peak_demand.max(demand);
+        self.note_demand(0);
         self.settle(now);
         Ok(Joined::Waits(ticket))
+    }
+
+    /// Of those in the pool, and `more` who were turned away just now.
+    pub(super) fn note_demand(&mut self, more: usize) {
+        let demand = self.in_use() + self.waiters.len() + more;
+        self.totals.peak_demand = self.totals.peak_demand.max(demand);
     }
 
     /// A waiter that was nudged, or whose moment is over, looks for an idle item.
