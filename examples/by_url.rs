@@ -11,6 +11,7 @@ use llm_pool::PoolConfig;
 use llm_pool::agent::{AgentConfig, OriginPool};
 use llm_pool::keyed::{KeyedConfig, Origin};
 use llm_pool::test_server::TestServer;
+use ureq::http::StatusCode;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let servers = [TestServer::start()?, TestServer::start()?, TestServer::start()?];
@@ -23,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let shouted = one.replace("http", "HTTP");
     for url in [format!("{one}/v1/models"), format!("{one}/?page=2"), shouted] {
         let agent = pool.get(&url)?;
-        let status = agent.get(&url).call()?.status();
+        let status = status(&agent, &url)?;
         println!("  {url:40} {status}; pools made: {}", pool.pools().stats().pools_made);
     } // the agent is put back here, with its open connection
 
@@ -46,10 +47,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("\nThe pool can be had everywhere in the process:");
     OriginPool::set_global(pool)?;
     let global = OriginPool::global()?;
-    let status = global.get(one)?.get(format!("{one}/v1/models")).call()?.status();
-    println!("  a lease:  {status}, gets {}", global.pools().stats().sum.gets);
+    let models = format!("{one}/v1/models");
+    let status_by_lease = status(&*global.get(one)?, &models)?;
+    println!("  a lease:  {status_by_lease}, gets {}", global.pools().stats().sum.gets);
     let own = global.bypass();
-    let status = own.get(format!("{one}/v1/models")).call()?.status();
+    let status = status(&own, &models)?;
     println!("  a bypass: {status}, gets {} still", global.pools().stats().sum.gets);
 
     println!("\nA URL that cannot be called is refused with the reason:");
@@ -68,4 +70,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn list(pool: &OriginPool) -> String {
     let keys = pool.pools().keys();
     keys.iter().map(Origin::as_str).collect::<Vec<_>>().join(" and ")
+}
+
+/// Reads the whole answer, so that the connection serves the next request too.
+fn status(agent: &ureq::Agent, url: &str) -> Result<StatusCode, Box<dyn Error>> {
+    let answer = agent.get(url).call()?;
+    let status = answer.status();
+    answer.into_body().read_to_vec()?;
+    Ok(status)
 }
