@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use llm_pool::pool::SharedLimit;
-use llm_pool::{EvictReason, GetError, ManualClock};
+use llm_pool::{EvictReason, GetError, ManualClock, WhenUnhealthy};
 
 use crate::harness::{
     Keyed, ask, assert_free, config, host_of, keyed, limit_named, manual, most_open, served, take,
@@ -173,6 +173,26 @@ fn an_item_whose_check_ends_makes_room_for_who_waits() {
     drop(served(waiting, &[]));
     assert_eq!((pool.stats().open, evicted_for_others(&pool)), (1, 1));
     eventually(|| script.live() == 1);
+}
+
+#[test]
+fn an_unhealthy_item_makes_room_for_its_own_key() {
+    let (time, script) = (ManualClock::new(), Script::new());
+    let mut config = manual(2, &time).max_total(1).max_open(1);
+    config.pool = config.pool.when_unhealthy(WhenUnhealthy::Replace);
+    let pool = keyed(config, &script);
+    drop(take(&pool, "a", 1));
+    script.on_check.set(fail("down"));
+    pool.check_all();
+    eventually(|| pool.stats().sum.unhealthy == 1);
+    let own = spawn({
+        let pool = pool.clone();
+        move || pool.get(&"a")
+    });
+    drop(served(own, &[]));
+    let stats = pool.stats();
+    assert_eq!((stats.sum.evicted_for(EvictReason::Unhealthy), stats.open), (1, 1));
+    assert_free(&pool, &[("a", 1)]);
 }
 
 #[test]

@@ -233,9 +233,11 @@ impl<T, W: Clone> Slots<T, W> {
         self.allowance.permits.as_ref().is_some_and(|permits| permits.is_open_wanted())
     }
 
-    /// Ends an item for another pool to make one, if one rests.
+    /// Ends an item for another pool to make one, if one rests. An unhealthy one serves nobody, not
+    /// even those who wait here: they may be the ones who need another.
     pub(crate) fn give_up_idle(&mut self, now: Time) -> bool {
-        let gave_up = !self.idle_is_about_to_be_taken() && self.evict_coldest();
+        let is_kept = !self.idle.is_empty() && self.idle_is_about_to_be_taken();
+        let gave_up = !is_kept && self.evict_coldest();
         self.settle(now);
         gave_up
     }
