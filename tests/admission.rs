@@ -109,3 +109,18 @@ fn a_caller_whose_turn_comes_with_too_little_time_left_is_told_so_and_the_next_i
     assert!(patient.result().is_ok());
     assert_eq!((pool.stats().too_late, pool.stats().waiting), (1, 0));
 }
+
+/// Else nothing would ever tell that holds have become shorter.
+#[test]
+fn where_an_item_can_be_created_nobody_is_told_to_be_too_late() {
+    let time = ManualClock::new();
+    let (pool, leases) = busy(&time, true);
+    leases.into_iter().for_each(llm_pool::Lease::discard);
+    assert_eq!((pool.stats().idle, pool.stats().in_use), (0, 0));
+    for _ in 0..3 {
+        llm_pool::Lease::discard(pool.get_within(secs(5)).unwrap());
+    }
+    let two = [pool.get_within(secs(5)).unwrap(), pool.get_within(secs(5)).unwrap()];
+    assert_eq!(pool.stats().too_late, 0);
+    drop(two);
+}

@@ -54,7 +54,8 @@ impl<T, W: Clone> Slots<T, W> {
     }
 
     /// Whoever is next but has less time left than a lease was held of late, with `admission`, is
-    /// told so: it would only be cut off, and keep others waiting meanwhile.
+    /// told so: it would only be cut off, and keep others waiting meanwhile. Not one for which an
+    /// item could be created when it came.
     pub(super) fn dismiss_too_late(&mut self, now: Time) {
         let Some(hold) = self.recent_hold else { return };
         let is_late = |waiter: &Waiter<W>| waiter.use_until < now.after(hold);

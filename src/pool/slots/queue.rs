@@ -27,7 +27,8 @@ pub(super) struct Waiter<W> {
     pub(super) since: Time,
     /// The end of its first moment, in which it may be overtaken.
     young_until: Time,
-    /// When its use of the item must have ended.
+    /// When its use of the item must have ended; never if it waits for no other than the creation
+    /// of its own.
     pub(super) use_until: Time,
     holder: Holder,
     /// Told to come and look.
@@ -110,6 +111,8 @@ impl<T, W: Clone> Slots<T, W> {
         self.next_ticket += 1;
         let young_until = now.after(self.rules.moment);
         let since = now;
+        // As with an idle item: else nothing would ever tell that holds have become shorter.
+        let use_until = if self.would_create_for_one_more() { Time::NEVER } else { use_until };
         let waiter = Waiter { ticket, wake, since, young_until, use_until, holder, nudged: false };
         self.waiters.push_back(waiter);
         self.note_demand(0);
