@@ -102,11 +102,13 @@ impl<T, W: Clone> Slots<T, W> {
     /// A created item goes to the first waiter, else among the idle, where it may replace one
     /// that has expired.
     pub(crate) fn created(&mut self, index: usize, item: T, now: Time) {
+        // While this creation still counts as under way, and can be abandoned as others can.
+        self.dismiss_too_late(now);
         self.note_created(index, now);
         let outdated = self.slots[index].epoch != self.epoch;
         if let Some(reason) = self.reason_to_refuse() {
             self.end(index, item, reason);
-        } else if let Some(waiter) = self.pop_waiter_with_permit(now) {
+        } else if let Some(waiter) = self.pop_waiter_with_permit() {
             self.hand_over(index, item, waiter, now);
         } else if outdated {
             self.end(index, item, EvictReason::Reset);
@@ -118,8 +120,7 @@ impl<T, W: Clone> Slots<T, W> {
         self.settle(now);
     }
 
-    fn pop_waiter_with_permit(&mut self, now: Time) -> Option<Waiter<W>> {
-        self.dismiss_too_late(now);
+    fn pop_waiter_with_permit(&mut self) -> Option<Waiter<W>> {
         let since = self.waiters.front()?.since;
         if self.permit_waiter(since) { self.waiters.pop_front() } else { None }
     }
