@@ -47,7 +47,9 @@ pub struct PoolConfig {
     /// Whether a caller is refused at once, with `TooLate`, who could not be served in time by the
     /// look of things: by its place in the queue and by how long leases were held of late. Nobody
     /// is refused before a lease has ended, and leases cut short make the estimate too low. Default
-    /// false: it waits, in the hope that holds become shorter or limits wider.
+    /// false: it waits, in the hope that holds become shorter or limits wider. One whose deadline
+    /// covers the use ([`get_within`](crate::Pool::get_within)) is also told so when its turn comes
+    /// with too little time left.
     pub admission: bool,
     /// Most items being created at one time, save those that `try_get` creates on its caller's
     /// thread. Default 10, at least 1.

@@ -77,7 +77,10 @@ impl Driver {
             Action::Get => {
                 let id = self.next_waiter;
                 self.next_waiter += 1;
-                match self.slots.join(id, now, Self::holder(), Time::NEVER) {
+                // With admission, some are told to be too late when their turn comes.
+                let in_time = Duration::from_micros(300 * u64::from(id % 5));
+                let use_until = if id % 3 == 0 { Time::NEVER } else { now.after(in_time) };
+                match self.slots.join(id, now, Self::holder(), use_until) {
                     Ok(Joined::Item(slot, item)) => took = Some(self.got_at_once(slot, item)),
                     Ok(Joined::Waits(ticket)) => self.waiting.push_back((id, ticket, now)),
                     Err(Refused::Closed) => assert!(self.closed),
@@ -261,7 +264,10 @@ impl Driver {
                     assert!(self.closed);
                     self.waiting.pop_front();
                 }
-                Grant::TooLate(_) => panic!("there is no admission here"),
+                Grant::TooLate(_) => {
+                    assert!(self.slots.rules.admission);
+                    self.waiting.pop_front();
+                }
                 Grant::Unhealthy => {
                     assert_eq!(self.slots.rules.when_unhealthy, WhenUnhealthy::Fail);
                     self.waiting.pop_front();

@@ -198,7 +198,7 @@ proptest! {
         when_unhealthy in when_unhealthy(),
     ) {
         let pot = Pot::new(free);
-        let config = config().max_uses(3).when_unhealthy(when_unhealthy);
+        let config = config().max_uses(3).when_unhealthy(when_unhealthy).admission(true);
         let mut driver = Driver::under(&config, Some(pot.clone()));
         driver.slots.fill(driver.now);
         driver.carry_out();
