@@ -37,9 +37,7 @@ impl<T> Kept<T> {
     pub(crate) fn new(value: T) -> Self {
         Self(Some(value))
     }
-}
 
-impl<T> Kept<T> {
     /// The value, which is there until it is dropped, without a way to panic.
     #[inline]
     pub(crate) fn get(&self) -> Option<&T> {

@@ -236,8 +236,6 @@ impl<M: Manage> Shared<M> {
 
     // ---- After the lock ----
 
-    #[cold]
-    #[inline(never)]
     pub(super) fn carry_out(self: &Arc<Self>, outbox: PoolOutbox<M>, drops: Drops) {
         let Outbox { grants, shared, reclaim, jobs, trash, alerts } = outbox;
         for (wake, grant) in grants {

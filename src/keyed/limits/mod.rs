@@ -96,8 +96,8 @@ impl Limits {
         Ok(())
     }
 
-    /// Puts changed limits into force. Wider ones serve those who wait one by one, each told before the next is
-    /// chosen, so that the order is the same as if leases had come back.
+    /// Puts changed limits into force. Wider ones serve those who wait one by one, each told before
+    /// the next is chosen, so that the order is the same as if leases had come back.
     fn widen(&self) {
         loop {
             let (grant, more) = self.tree.lock().widen_by_one();
