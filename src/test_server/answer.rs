@@ -30,7 +30,9 @@ impl Answer {
         self.clear();
         if let Some(body) = &reply.body {
             self.status = reply.status;
-            self.body.extend_from_slice(body);
+            self.body.extend_from_slice(&body.bytes);
+            self.pieces.extend_from_slice(&body.ends);
+            self.content_type = if body.in_pieces { EVENTS } else { JSON };
         } else if reply.status != 200 {
             match &reply.message {
                 Some(message) => self.refuse(reply.status, message),
@@ -110,6 +112,7 @@ impl Answer {
 }
 
 const JSON: &str = "application/json";
+pub(super) const EVENTS: &str = "text/event-stream";
 
 const MODELS: &str = "{\"object\":\"list\",\"data\":[{\"id\":\"test-model\",\"object\":\"model\",\
                       \"created\":1700000000,\"owned_by\":\"llm-pool\"}]}";

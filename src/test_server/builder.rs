@@ -34,13 +34,15 @@ impl TestServerBuilder {
         self
     }
 
-    /// The pause between the pieces of a streamed answer. Default: zero.
+    /// The pause between the pieces of a streamed answer, unless its [`Reply`] says otherwise.
+    /// Default: zero.
     pub fn pause(mut self, pause: Duration) -> Self {
         self.pause = pause;
         self
     }
 
-    /// How requests are answered for which nothing is planned. Default: [`Reply::ok`].
+    /// How requests are answered for which nothing is planned, or those for its path if it has one
+    /// ([`Reply::at`]). Default: [`Reply::ok`]. More of them: [`TestServer::set_reply`].
     pub fn reply(mut self, reply: Reply) -> Self {
         self.reply = reply;
         self

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::answer::Answer;
+use super::answer::{Answer, EVENTS};
 use super::reply::Reply;
 
 /// Answers the chat request in `body`.
@@ -60,7 +60,7 @@ impl Chat<'_> {
     /// One event for the role, one for each word, one for the end, one for the usage if it was
     /// asked for, and `[DONE]`.
     fn stream(&self, with_usage: bool, to: &mut Answer) {
-        to.content_type = "text/event-stream";
+        to.content_type = EVENTS;
         self.event(to, with_usage, |to| to.text("{\"role\":\"assistant\",\"content\":\"\"}"));
         for word in self.content.split_inclusive(' ') {
             self.event(to, with_usage, |to| {

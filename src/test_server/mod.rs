@@ -2,7 +2,8 @@
 //!
 //! It listens on loopback, on a free port, and answers `POST /v1/chat/completions` (whole or as
 //! a stream) and `GET /v1/models` in OpenAI's shape. It can be told to answer late, to refuse or
-//! to misbehave, for every request or for the next few, and it tells what it saw.
+//! to misbehave, for every request or for the next few, or for those of one path, and it tells
+//! what it saw. What it does not speak it can replay: [`Reply::body`], [`Reply::pieces`].
 //!
 //! ```
 //! use llm_pool::test_server::{Fault, Reply, TestServer};
@@ -37,6 +38,7 @@ mod accept;
 mod answer;
 mod builder;
 mod chat;
+mod plan;
 mod read;
 mod reply;
 mod seen;
@@ -109,26 +111,27 @@ impl TestServer {
         self.shared.set_delay(delay);
     }
 
-    /// Sets the pause between the pieces of a streamed answer. Default: zero. For requests that
-    /// arrive from now on.
+    /// Sets the pause between the pieces of a streamed answer, unless its [`Reply`] says otherwise.
+    /// Default: zero. For requests that arrive from now on.
     pub fn set_pause(&self, pause: Duration) {
         self.shared.set_pause(pause);
     }
 
     /// Sets how requests are answered for which nothing is planned. Default: [`Reply::ok`].
-    /// [`Reply::times`] does not count here.
+    /// [`Reply::times`] does not count here. A reply with a path of its own ([`Reply::at`]) is for
+    /// that path and leaves the others as they are.
     pub fn set_reply(&self, reply: Reply) {
         self.shared.set_reply(reply);
     }
 
     /// Adds to the plan: the next request that arrives takes the first reply of the plan,
-    /// whatever it asks for, and when the plan is used up, requests are answered as
-    /// [`set_reply`](Self::set_reply) says.
+    /// whatever it asks for, but for the replies that are [`at`](Reply::at) another path. When the
+    /// plan has nothing for it, a request is answered as [`set_reply`](Self::set_reply) says.
     pub fn plan(&self, reply: Reply) {
         self.shared.plan(reply);
     }
 
-    /// Forgets what is planned and not used yet.
+    /// Forgets what is planned and not used yet. What [`set_reply`](Self::set_reply) set stays.
     pub fn clear_plan(&self) {
         self.shared.clear_plan();
     }

@@ -18,11 +18,16 @@ use std::time::Duration;
 pub struct Reply {
     /// None: the server's own.
     pub(super) delay: Option<Duration>,
+    /// None: the server's own.
+    pub(super) pause: Option<Duration>,
+    /// None: any.
+    pub(super) path: Option<String>,
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) message: Option<String>,
     pub(super) content: Option<String>,
-    pub(super) body: Option<Vec<u8>>,
+    pub(super) body: Option<Body>,
+    pub(super) content_type: Option<String>,
     pub(super) fault: Option<Fault>,
     pub(super) times: usize,
 }
@@ -32,11 +37,14 @@ impl Reply {
     pub fn ok() -> Self {
         Self {
             delay: None,
+            pause: None,
+            path: None,
             status: 200,
             headers: Vec::new(),
             message: None,
             content: None,
             body: None,
+            content_type: None,
             fault: None,
             times: 1,
         }
@@ -57,6 +65,12 @@ impl Reply {
     /// away meanwhile is noticed only afterwards.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = Some(delay);
+        self
+    }
+
+    /// Waits this long between the pieces of a stream. Default: the server's pause.
+    pub fn pause(mut self, pause: Duration) -> Self {
+        self.pause = Some(pause);
         self
     }
 
@@ -85,9 +99,62 @@ impl Reply {
         self
     }
 
-    /// The whole body, sent as `application/json` whatever it is. Default: made by the server.
+    /// The whole body, sent as `application/json` unless a [`content_type`](Self::content_type)
+    /// is given. Default: made by the server.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.body = Some(body.into());
+        self.body = Some(Body { bytes: body.into(), ends: Vec::new(), in_pieces: false });
+        self
+    }
+
+    /// The whole body in pieces, such as a recorded stream: each is sent as one chunk and flushed
+    /// by itself, with the [`pause`](Self::pause) between them. Sent as `text/event-stream` unless
+    /// a [`content_type`](Self::content_type) is given. An empty piece is left out, for in HTTP it
+    /// would be the end. The pieces are sent as they are, whatever the request asked for.
+    ///
+    /// ```
+    /// use llm_pool::test_server::{Reply, TestServer};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = TestServer::start()?;
+    /// let events = ["event: ping\ndata: {}\n\n", "event: message_stop\ndata: {}\n\n"];
+    /// server.plan(Reply::ok().pieces(events).at("/v1/messages"));
+    ///
+    /// let url = format!("{}/v1/messages", server.url());
+    /// let text = ureq::post(url).send("{}")?.body_mut().read_to_string()?;
+    /// assert_eq!(text, events.concat());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn pieces(mut self, pieces: impl IntoIterator<Item = impl Into<Vec<u8>>>) -> Self {
+        let mut body = Body { bytes: Vec::new(), ends: Vec::new(), in_pieces: true };
+        for piece in pieces {
+            let piece = piece.into();
+            if !piece.is_empty() {
+                body.bytes.extend_from_slice(&piece);
+                body.ends.push(body.bytes.len());
+            }
+        }
+        self.body = Some(body);
+        self
+    }
+
+    /// The content type told. Default: that of what is sent, `application/json` or, for a stream
+    /// and for [`pieces`](Self::pieces), `text/event-stream`.
+    pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
+        self.content_type = Some(content_type.into());
+        self
+    }
+
+    /// Only for requests for this path, such as `/oauth/token`: those for others pass over it.
+    /// The path is compared as it was sent, without its query; a query given here is ignored.
+    /// Default: any path.
+    ///
+    /// A plan for several paths serves callers that run at the same time, in whatever order
+    /// their requests arrive.
+    pub fn at(mut self, path: impl Into<String>) -> Self {
+        let mut path = path.into();
+        path.truncate(path.find('?').unwrap_or(path.len()));
+        self.path = Some(path);
         self
     }
 
@@ -108,6 +175,15 @@ impl Default for Reply {
     fn default() -> Self {
         Self::ok()
     }
+}
+
+/// A body given word for word.
+#[derive(Clone, Debug)]
+pub(super) struct Body {
+    pub(super) bytes: Vec<u8>,
+    /// Where its pieces end; empty if it is sent in one.
+    pub(super) ends: Vec<usize>,
+    pub(super) in_pieces: bool,
 }
 
 /// What goes wrong with an answer. The request has been read, counted and logged in every case.

@@ -96,6 +96,10 @@ impl<'a> Sender<'a> {
         } else {
             let sent = if cut.is_some() { &pieces[..pieces.len() / 2] } else { pieces };
             let last = sent.len().saturating_sub(1);
+            if sent.is_empty() {
+                // Half of one piece is none, and the head goes out all the same.
+                self.flush(to)?;
+            }
             let mut start = 0;
             for (index, &end) in sent.iter().enumerate() {
                 if index > 0 && !self.shared.wait(order.pause) {
@@ -136,7 +140,8 @@ impl<'a> Sender<'a> {
             Framing::UntilClose => {}
         }
         if framing != Framing::None {
-            self.header("content-type", answer.content_type);
+            let told = order.reply.content_type.as_deref();
+            self.header("content-type", told.unwrap_or(answer.content_type));
         }
         if let Some(allow) = answer.allow {
             self.header("allow", allow);

@@ -38,7 +38,7 @@ fn serve(shared: &Shared, connection: u64, line: &Line, stream: &mut dyn Connect
                 return;
             }
         };
-        let (order, mut flight) = shared.begin(connection, request.head, request.body);
+        let (order, mut flight) = shared.begin(connection, &request);
         if !shared.wait(order.delay) {
             return;
         }

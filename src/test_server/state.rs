@@ -1,7 +1,7 @@
 //! What all threads of a server share: the counters, the plan, the log and the open sockets
 //! under one lock, and the gate that ends delays when the server stops.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::TcpStream;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::builder::{TestServerBuilder, Wrap};
+use super::plan::Plan;
+use super::read::Request;
 use super::reply::Reply;
 use super::seen::{Log, SeenRequest};
 use super::socket::Line;
@@ -46,10 +48,7 @@ pub(super) struct Shared {
 struct State {
     delay: Duration,
     pause: Duration,
-    /// For requests that find the plan empty.
-    reply: Arc<Reply>,
-    /// Front first; each with how often it is still to be used, which is never zero.
-    plan: VecDeque<(Arc<Reply>, usize)>,
+    plan: Plan,
     /// `planned` is counted when asked for.
     stats: ServerStats,
     log: Log,
@@ -75,8 +74,7 @@ impl Shared {
         let state = State {
             delay: settings.delay,
             pause: settings.pause,
-            reply: Arc::new(settings.reply),
-            plan: VecDeque::new(),
+            plan: Plan::new(settings.reply),
             stats: ServerStats::default(),
             log: Log::new(settings.remember),
             lines: HashMap::new(),
@@ -102,14 +100,11 @@ impl Shared {
     }
 
     pub(super) fn set_reply(&self, reply: Reply) {
-        self.change(|state| state.reply = Arc::new(reply));
+        self.change(|state| state.plan.stand(reply));
     }
 
     pub(super) fn plan(&self, reply: Reply) {
-        let times = reply.times;
-        if times > 0 {
-            self.change(|state| state.plan.push_back((Arc::new(reply), times)));
-        }
+        self.change(|state| state.plan.push(reply));
     }
 
     pub(super) fn clear_plan(&self) {
@@ -187,16 +182,17 @@ impl Shared {
     }
 
     /// A request has been read: counts and logs it and says what to do with it.
-    pub(super) fn begin(&self, connection: u64, head: &[u8], body: &[u8]) -> (Order, InFlight<'_>) {
+    pub(super) fn begin(&self, connection: u64, request: &Request<'_>) -> (Order, InFlight<'_>) {
         let order = self.change(|state| {
             state.stats.requests += 1;
             state.stats.in_flight += 1;
             state.stats.max_in_flight = state.stats.max_in_flight.max(state.stats.in_flight);
             let number = state.stats.requests;
-            state.log.record(number, connection, head, body);
-            let reply = state.next_reply();
+            state.log.record(number, connection, request.head, request.body);
+            let reply = state.plan.next(request.path);
             let delay = reply.delay.unwrap_or(state.delay);
-            Order { number, reply, delay, pause: state.pause }
+            let pause = reply.pause.unwrap_or(state.pause);
+            Order { number, reply, delay, pause }
         });
         (order, InFlight { shared: self, done: false })
     }
@@ -237,18 +233,7 @@ impl Shared {
 
 impl State {
     fn stats(&self) -> ServerStats {
-        let planned = self.plan.iter().fold(0, |sum: usize, (_, times)| sum.saturating_add(*times));
-        ServerStats { planned, ..self.stats }
-    }
-
-    fn next_reply(&mut self) -> Arc<Reply> {
-        let Some((reply, times)) = self.plan.front_mut() else { return self.reply.clone() };
-        *times -= 1;
-        let (reply, used_up) = (reply.clone(), *times == 0);
-        if used_up {
-            self.plan.pop_front();
-        }
-        reply
+        ServerStats { planned: self.plan.len(), ..self.stats }
     }
 }
 

@@ -4,6 +4,7 @@ mod answers;
 mod connections;
 mod counters;
 mod faults;
+mod replay;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
