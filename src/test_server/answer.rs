@@ -2,19 +2,17 @@
 
 use std::io::Write;
 
-use super::chat;
-use super::read::{Method, Request};
+use super::openai::{self, Rules};
+use super::read::Request;
+use super::refusal::Refusal;
 use super::reply::Reply;
-
-pub(super) const CHAT_PATH: &str = "/v1/chat/completions";
-const MODELS_PATH: &str = "/v1/models";
 
 /// An answer before it is sent. One per connection, its memory used again.
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) content_type: &'static str,
-    /// The value of `Allow`.
-    pub(super) allow: Option<&'static str>,
+    /// Beside those that every answer has.
+    pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Vec<u8>,
     /// Where the pieces of a stream end in `body`; empty for an answer in one.
     pub(super) pieces: Vec<usize>,
@@ -22,11 +20,23 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn new() -> Self {
-        Self { status: 200, content_type: JSON, allow: None, body: Vec::new(), pieces: Vec::new() }
+        Self {
+            status: 200,
+            content_type: JSON,
+            headers: Vec::new(),
+            body: Vec::new(),
+            pieces: Vec::new(),
+        }
     }
 
     /// Makes the answer to `request` that `reply` asks for.
-    pub(super) fn compose(&mut self, request: &Request<'_>, reply: &Reply, number: u64) {
+    pub(super) fn compose(
+        &mut self,
+        request: &Request<'_>,
+        reply: &Reply,
+        number: u64,
+        rules: &Rules,
+    ) {
         self.clear();
         if let Some(body) = &reply.body {
             self.status = reply.status;
@@ -41,29 +51,24 @@ impl Answer {
                     self.refuse(reply.status, &message);
                 }
             }
-        } else {
-            self.route(request, reply, number);
+        } else if let Err(refusal) = openai::answer(request, reply, number, rules, self) {
+            self.refuse_with(&refusal);
+        }
+        if let Some(message) = &reply.error_mid_stream {
+            self.break_off(message);
         }
     }
 
     /// Makes an error object in OpenAI's shape the answer.
     pub(super) fn refuse(&mut self, status: u16, message: &str) {
+        self.refuse_with(&Refusal::of_status(status, message));
+    }
+
+    /// The same with all that can be told.
+    pub(super) fn refuse_with(&mut self, refusal: &Refusal) {
         self.clear();
-        self.status = status;
-        let (kind, code) = match status {
-            401 => ("authentication_error", "\"invalid_api_key\""),
-            403 => ("permission_error", "null"),
-            429 => ("rate_limit_error", "\"rate_limit_exceeded\""),
-            500.. => ("server_error", "null"),
-            _ => ("invalid_request_error", "null"),
-        };
-        self.text("{\"error\":{\"message\":");
-        self.json(message);
-        self.text(",\"type\":\"");
-        self.text(kind);
-        self.text("\",\"param\":null,\"code\":");
-        self.text(code);
-        self.text("}}");
+        self.status = refusal.status;
+        self.error(refusal);
     }
 
     /// Appends to the body.
@@ -77,42 +82,70 @@ impl Answer {
         let _ = write!(self.body, "{number}");
     }
 
+    /// Appends a number to the body in 16 hexadecimal digits.
+    pub(super) fn hex(&mut self, number: i64) {
+        // Writing to a Vec does not fail.
+        let _ = write!(self.body, "{number:016x}");
+    }
+
+    /// Appends an array of numbers to the body.
+    pub(super) fn numbers(&mut self, numbers: &[f32]) {
+        // Writing to a Vec does not fail.
+        let _ = serde_json::to_writer(&mut self.body, numbers);
+    }
+
     /// Appends a string to the body, quoted and escaped.
     pub(super) fn json(&mut self, text: &str) {
         // Writing to a Vec does not fail.
         let _ = serde_json::to_writer(&mut self.body, text);
     }
 
-    fn clear(&mut self) {
-        self.status = 200;
-        self.content_type = JSON;
-        self.allow = None;
-        self.body.clear();
-        self.pieces.clear();
-    }
-
-    fn route(&mut self, request: &Request<'_>, reply: &Reply, number: u64) {
-        match (request.path, request.method) {
-            (CHAT_PATH, Method::Post) => {
-                if let Err(message) = chat::complete(request.body, reply, number, self) {
-                    self.refuse(400, &message);
-                }
-            }
-            (CHAT_PATH, _) => self.refuse_method("POST"),
-            (MODELS_PATH, Method::Get | Method::Head) => self.text(MODELS),
-            (MODELS_PATH, _) => self.refuse_method("GET, HEAD"),
-            (path, _) => self.refuse(404, &format!("there is nothing at {path}")),
+    /// The same; none is `null`.
+    pub(super) fn json_or_null(&mut self, text: Option<&str>) {
+        match text {
+            Some(text) => self.json(text),
+            None => self.text("null"),
         }
     }
 
-    fn refuse_method(&mut self, allow: &'static str) {
-        self.refuse(405, &format!("the method is not allowed here; use {allow}"));
-        self.allow = Some(allow);
+    /// Ends a piece of a stream here.
+    pub(super) fn end_piece(&mut self) {
+        self.pieces.push(self.body.len());
+    }
+
+    fn error(&mut self, refusal: &Refusal) {
+        self.text("{\"error\":{\"message\":");
+        self.json(&refusal.message);
+        self.text(",\"type\":\"");
+        self.text(refusal.kind);
+        self.text("\",\"param\":");
+        self.json_or_null(refusal.param.as_deref());
+        self.text(",\"code\":");
+        self.json_or_null(refusal.code);
+        self.text("}}");
+    }
+
+    /// Puts an error in the place of a stream's second half.
+    fn break_off(&mut self, message: &str) {
+        if self.pieces.is_empty() {
+            return;
+        }
+        self.pieces.truncate(self.pieces.len() / 2);
+        self.body.truncate(self.pieces.last().copied().unwrap_or(0));
+        self.text("data: ");
+        self.error(&Refusal::of_status(500, message));
+        self.text("\n\n");
+        self.end_piece();
+    }
+
+    fn clear(&mut self) {
+        self.status = 200;
+        self.content_type = JSON;
+        self.headers.clear();
+        self.body.clear();
+        self.pieces.clear();
     }
 }
 
 const JSON: &str = "application/json";
 pub(super) const EVENTS: &str = "text/event-stream";
-
-const MODELS: &str = "{\"object\":\"list\",\"data\":[{\"id\":\"test-model\",\"object\":\"model\",\
-                      \"created\":1700000000,\"owned_by\":\"llm-pool\"}]}";

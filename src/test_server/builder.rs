@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::accept::{self, Acceptor};
+use super::openai::Rules;
 use super::reply::Reply;
 use super::socket::{Connection, Socket};
 use super::state::Shared;
@@ -20,6 +21,7 @@ pub struct TestServerBuilder {
     pub(super) max_body: usize,
     pub(super) remember: usize,
     pub(super) wrap: Option<Wrap>,
+    pub(super) rules: Rules,
     scheme: String,
     host: String,
 }
@@ -59,6 +61,37 @@ impl TestServerBuilder {
     /// and saves a benchmark the copying.
     pub fn remember(mut self, requests: usize) -> Self {
         self.remember = requests;
+        self
+    }
+
+    /// The models that are listed and served; requests for others get 404 `model_not_found`.
+    /// Default: any model is served, and one, `test-model`, is listed.
+    pub fn models(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.rules.models = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Asks for `Authorization: Bearer` and this key; requests without get 401. Replies that
+    /// have a status or a body of their own are sent all the same. Default: no key is asked for.
+    pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        self.rules.api_key = Some(key.into());
+        self
+    }
+
+    /// Allows so many chat completions and embeddings, and so many tokens in them (words pass for
+    /// tokens), in each [`rate_window`](Self::rate_window). Their answers tell what is left in
+    /// `x-ratelimit-` headers as OpenAI's do; those too many get 429 `rate_limit_exceeded` with
+    /// `Retry-After`, and are not counted. Nor are requests refused for another reason, and
+    /// replies that have a status or a body of their own. Default: no limit and no such headers.
+    pub fn rate_limit(mut self, requests: u64, tokens: u64) -> Self {
+        self.rules.limits.most = Some((requests, tokens));
+        self
+    }
+
+    /// After how long all of the [`rate_limit`](Self::rate_limit) can be used again, counted from
+    /// the first request that used it. Default: one minute.
+    pub fn rate_window(mut self, window: Duration) -> Self {
+        self.rules.limits.window = window;
         self
     }
 
@@ -113,6 +146,7 @@ impl Default for TestServerBuilder {
             max_body: 16 << 20,
             remember: seen::DEFAULT_REQUESTS,
             wrap: None,
+            rules: Rules::default(),
             scheme: "http".into(),
             host: "127.0.0.1".into(),
         }
@@ -128,6 +162,11 @@ impl fmt::Debug for TestServerBuilder {
             .field("max_body", &self.max_body)
             .field("remember", &self.remember)
             .field("wrap", &self.wrap.is_some())
+            .field("models", &self.rules.models)
+            // Whether there is one, for a key is nobody's business.
+            .field("api_key", &self.rules.api_key.is_some())
+            .field("rate_limit", &self.rules.limits.most)
+            .field("rate_window", &self.rules.limits.window)
             .field("scheme", &self.scheme)
             .field("host", &self.host)
             .finish()

@@ -1,9 +1,10 @@
 //! A stand-in for an LLM server, inside the process: for tests, examples and benchmarks.
 //!
-//! It listens on loopback, on a free port, and answers `POST /v1/chat/completions` (whole or as
-//! a stream) and `GET /v1/models` in OpenAI's shape. It can be told to answer late, to refuse or
-//! to misbehave, for every request or for the next few, or for those of one path, and it tells
-//! what it saw. What it does not speak it can replay: [`Reply::body`], [`Reply::pieces`].
+//! It listens on loopback, on a free port, and speaks OpenAI's dialect: chat completions (whole or
+//! as a stream), embeddings and models, see [below](#what-it-answers). It can be told to answer
+//! late, to refuse or to misbehave, for every request or for the next few, or for those of one
+//! path, and it tells what it saw. What it does not speak it can replay: [`Reply::body`],
+//! [`Reply::pieces`].
 //!
 //! ```
 //! use llm_pool::test_server::{Fault, Reply, TestServer};
@@ -22,6 +23,54 @@
 //! # }
 //! ```
 //!
+//! # What it answers
+//!
+//! `POST /v1/chat/completions`:
+//!
+//! - The assistant says `You said: ` and the last user message, or after results of tools
+//!   `The tool said: ` and these. With a `response_format` it says JSON instead: an object whose
+//!   `answer` is what it would have said, or a small value of the schema.
+//! - When the last message is the user's, it calls those of the `tools` whose names are in it, or
+//!   the one that `tool_choice` names, or for `required`, if no name is there, the first. Their
+//!   required arguments are filled by type.
+//! - `max_tokens`, `max_completion_tokens` and `stop` end what is said; words pass for tokens. A
+//!   `seed` is told again by the `system_fingerprint`. `n` may be 1 only.
+//! - With [`Reply`]'s setters it says, thinks or calls what you like.
+//! - A stream has one event for the role, one for each word thought and each word said, one for
+//!   each call and for every few characters of its arguments, one for the end, one for the usage
+//!   if that is asked for, and `[DONE]`.
+//!
+//! `POST /v1/embeddings`: unit vectors that depend on the text alone, of 8 `dimensions` unless
+//! asked otherwise, as numbers or in base64. That two texts are alike does not show in them.
+//!
+//! `GET /v1/models` and `GET /v1/models/NAME`: `test-model`, or those given to
+//! [`TestServerBuilder::models`].
+//!
+//! What is wrong with a request is told with a 400 in OpenAI's shape, with the parameter's name:
+//! unknown roles, parameters out of their range, results of tools that nobody called. Every
+//! request that could be read gets an `x-request-id`. On demand a key is asked for
+//! ([`TestServerBuilder::api_key`]) and rates are limited ([`TestServerBuilder::rate_limit`]).
+//! Replies that have a status or a body of their own are sent without regard to any of this.
+//!
+//! ```
+//! use llm_pool::test_server::{Reply, TestServer};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = TestServer::builder().models(["small"]).api_key("sk-test").start()?;
+//! server.plan(Reply::ok().reasoning("Weather? Look.").tool_call("look", r#"{"up": true}"#));
+//!
+//! let question = r#"{"model": "small", "messages": [{"role": "user", "content": "Rain?"}]}"#;
+//! let ask = || ureq::post(server.chat_url()).header("Authorization", "Bearer sk-test");
+//! let answer = ask().send(question)?.body_mut().read_to_string()?;
+//! assert!(answer.contains(r#""finish_reason":"tool_calls""#));
+//! let answer = ask().send(question)?.body_mut().read_to_string()?;
+//! assert!(answer.contains("You said: Rain?"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How it works
+//!
 //! Threads: one accepts, and each connection has its own; dropping the [`TestServer`] ends them.
 //! A request passes through: read, *in flight* (counted, logged, given its [`Reply`]), delayed,
 //! answered. It leaves the flight just before the last byte of its answer is sent, so a client
@@ -32,14 +81,16 @@
 //! client's system tries those again after a second.
 //!
 //! One lock, in `state.rs`, guards the counters, the plan, the log and the list of open sockets,
-//! so that everything it tells is from one moment. A second one only serves to end delays early.
+//! so that everything it tells is from one moment. A second one only serves to end delays early,
+//! a third to count what is used of a rate limit.
 
 mod accept;
 mod answer;
 mod builder;
-mod chat;
+mod openai;
 mod plan;
 mod read;
+mod refusal;
 mod reply;
 mod seen;
 mod send;
@@ -96,7 +147,7 @@ impl TestServer {
     /// The URL for chat completions: [`url`](Self::url) and `/v1/chat/completions`.
     #[must_use]
     pub fn chat_url(&self) -> String {
-        format!("{}{}", self.url, answer::CHAT_PATH)
+        format!("{}{}", self.url, openai::CHAT_PATH)
     }
 
     /// The address the server listens on.

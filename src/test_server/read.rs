@@ -34,6 +34,17 @@ pub(super) struct Request<'a> {
     pub(super) keep_alive: bool,
 }
 
+impl Request<'_> {
+    /// The value of the first header of that name, in any case.
+    pub(super) fn header(&self, name: &str) -> Option<&[u8]> {
+        self.head.split(|&byte| byte == b'\n').skip(1).find_map(|line| {
+            let colon = line.iter().position(|&byte| byte == b':')?;
+            let found = line[..colon].eq_ignore_ascii_case(name.as_bytes());
+            found.then(|| line[colon + 1..].trim_ascii())
+        })
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Method {
     Get,

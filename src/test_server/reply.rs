@@ -26,6 +26,13 @@ pub struct Reply {
     pub(super) headers: Vec<(String, String)>,
     pub(super) message: Option<String>,
     pub(super) content: Option<String>,
+    pub(super) reasoning: Option<String>,
+    /// Functions to call and their arguments.
+    pub(super) calls: Vec<(String, String)>,
+    pub(super) finish_reason: Option<String>,
+    /// Tokens of the prompt and of the completion.
+    pub(super) usage: Option<(u64, u64)>,
+    pub(super) error_mid_stream: Option<String>,
     pub(super) body: Option<Body>,
     pub(super) content_type: Option<String>,
     pub(super) fault: Option<Fault>,
@@ -43,6 +50,11 @@ impl Reply {
             headers: Vec::new(),
             message: None,
             content: None,
+            reasoning: None,
+            calls: Vec::new(),
+            finish_reason: None,
+            usage: None,
+            error_mid_stream: None,
             body: None,
             content_type: None,
             fault: None,
@@ -93,9 +105,58 @@ impl Reply {
         self
     }
 
-    /// What the assistant says. Default: `You said: ` and the last user message.
+    /// What the assistant says. It is cut where the request's `stop` or `max_tokens` has it end.
+    /// Default: what the request asks for, see [the module](super); mostly `You said: ` and the
+    /// last user message.
     pub fn content(mut self, content: impl Into<String>) -> Self {
         self.content = Some(content.into());
+        self
+    }
+
+    /// What the assistant thinks before it speaks, told as `reasoning_content`. It counts for
+    /// `max_tokens`. Default: nothing.
+    pub fn reasoning(mut self, text: impl Into<String>) -> Self {
+        self.reasoning = Some(text.into());
+        self
+    }
+
+    /// Lets the assistant call this function, whether or not the request offers it; once more for
+    /// each time this is called. The arguments are to be JSON and are sent as given. Default: the
+    /// functions that the request asks for, if any; with [`content`](Self::content), none.
+    ///
+    /// ```
+    /// use llm_pool::test_server::Reply;
+    ///
+    /// let both = Reply::ok()
+    ///     .reasoning("Two cities, two calls.")
+    ///     .tool_call("get_weather", r#"{"city": "Oslo"}"#)
+    ///     .tool_call("get_weather", r#"{"city": "Rome"}"#);
+    /// # let _ = both;
+    /// ```
+    pub fn tool_call(mut self, name: impl Into<String>, arguments_json: impl Into<String>) -> Self {
+        self.calls.push((name.into(), arguments_json.into()));
+        self
+    }
+
+    /// The reason told for the end of a chat, such as `content_filter`. Default: the true one,
+    /// `stop`, `length` or `tool_calls`.
+    pub fn finish_reason(mut self, reason: impl Into<String>) -> Self {
+        self.finish_reason = Some(reason.into());
+        self
+    }
+
+    /// The tokens told as used, by the prompt and by the completion. Default: as many as there are
+    /// words.
+    pub fn usage(mut self, prompt: u64, completion: u64) -> Self {
+        self.usage = Some((prompt, completion));
+        self
+    }
+
+    /// Puts an event with an error object of this message in the place of a stream's second half,
+    /// `[DONE]` included; the HTTP answer itself ends properly. An answer that is not a stream
+    /// stays whole. Default: no such error.
+    pub fn error_mid_stream(mut self, message: impl Into<String>) -> Self {
+        self.error_mid_stream = Some(message.into());
         self
     }
 

@@ -143,8 +143,8 @@ impl<'a> Sender<'a> {
             let told = order.reply.content_type.as_deref();
             self.header("content-type", told.unwrap_or(answer.content_type));
         }
-        if let Some(allow) = answer.allow {
-            self.header("allow", allow);
+        for (name, value) in &answer.headers {
+            self.header(name, value);
         }
         self.number_header("x-request-number", order.number);
         self.number_header("x-connection-number", self.connection);
@@ -152,6 +152,11 @@ impl<'a> Sender<'a> {
             self.header("connection", "keep-alive");
         } else if !keep_alive {
             self.header("connection", "close");
+        }
+        // A recorded answer may bring its own.
+        if !order.reply.headers.iter().any(|(it, _)| it.eq_ignore_ascii_case("x-request-id")) {
+            self.text("x-request-id: req-");
+            let _ = write!(self.out, "{}\r\n", order.number);
         }
         for (name, value) in &order.reply.headers {
             self.header(name, value);

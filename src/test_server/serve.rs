@@ -42,7 +42,7 @@ fn serve(shared: &Shared, connection: u64, line: &Line, stream: &mut dyn Connect
         if !shared.wait(order.delay) {
             return;
         }
-        answer.compose(&request, &order.reply, order.number);
+        answer.compose(&request, &order.reply, order.number, &shared.rules);
         let sent = sender.send(&answer, &request, &order, stream, &mut flight);
         match sent {
             Ok(After::GoOn) => {}

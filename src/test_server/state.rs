@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::builder::{TestServerBuilder, Wrap};
+use super::openai::Rules;
 use super::plan::Plan;
 use super::read::Request;
 use super::reply::Reply;
@@ -43,6 +44,7 @@ pub(super) struct Shared {
     gate: Gate,
     pub(super) max_body: usize,
     pub(super) wrap: Option<Wrap>,
+    pub(super) rules: Rules,
 }
 
 struct State {
@@ -88,6 +90,7 @@ impl Shared {
             gate: Gate::default(),
             max_body: settings.max_body,
             wrap: settings.wrap,
+            rules: settings.rules,
         }
     }
 

@@ -1,10 +1,16 @@
 //! What the embedded server promises to the tests that use it.
 
+mod access;
 mod answers;
+mod chats;
 mod connections;
 mod counters;
+mod embeddings;
 mod faults;
 mod replay;
+mod said;
+mod streams;
+mod tools;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -41,6 +47,40 @@ fn chat(agent: &ureq::Agent, server: &TestServer) -> Result<(u16, Value), ureq::
     let mut answer = agent.post(server.chat_url()).send(ask("hi"))?;
     let text = answer.body_mut().read_to_string()?;
     Ok((answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null)))
+}
+
+/// Posts `body` to `path`: status, body.
+fn post(server: &TestServer, path: &str, body: &Value) -> (u16, Value) {
+    let url = format!("{}{path}", server.url());
+    let mut answer = agent().post(url).send(body.to_string()).unwrap();
+    let text = answer.body_mut().read_to_string().unwrap();
+    (answer.status().as_u16(), serde_json::from_str(&text).unwrap())
+}
+
+/// A chat request with more to it: what is in `more` is added or replaced.
+fn ask_with(text: &str, more: Value) -> Value {
+    let mut body: Value = serde_json::from_str(&ask(text)).unwrap();
+    for (name, value) in more.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body
+}
+
+/// The answer to a chat request that is answered.
+fn answered(server: &TestServer, body: &Value) -> Value {
+    let (status, answer) = post(server, "/v1/chat/completions", body);
+    assert_eq!(status, 200, "{answer}");
+    answer
+}
+
+/// The error for a chat request that is refused, which is a 400.
+fn refused(server: &TestServer, body: &Value) -> Value {
+    let (status, answer) = post(server, "/v1/chat/completions", body);
+    assert_eq!(status, 400, "{body} -> {answer}");
+    let error = answer["error"].clone();
+    assert!(error["message"].is_string(), "{error}");
+    assert_eq!(error["type"], "invalid_request_error");
+    error
 }
 
 /// A connection without a client library.
