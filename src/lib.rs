@@ -66,6 +66,8 @@
 
 pub mod agent;
 mod caught;
+#[cfg(feature = "chat")]
+pub mod chat;
 mod clock;
 mod error;
 mod key_error;
