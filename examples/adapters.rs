@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use llm_pool::agent::{AgentConfig, AgentManager, Check, CheckError, PooledAgent};
 use llm_pool::keyed::{AdapterKey, KeyError, KeyedConfig, KeyedPool, Setup};
 use llm_pool::test_server::{Reply, TestServer};
-use llm_pool::{Manage, ManualClock, PoolConfig, RequestStats, Stats};
+use llm_pool::{Manage, ManualClock, PoolConfig, RequestStats, Stats, Terms};
 use serde_json::{Value, json};
 
 /// What is pooled: knows how one model of one provider is asked.
@@ -57,8 +57,8 @@ impl Manage for Adapters {
     }
 
     /// For the agent to keep to the deadline of a lease.
-    fn lend(&self, adapter: &mut Adapter, remaining: Option<Duration>) {
-        self.agents.lend(&mut adapter.agent, remaining);
+    fn lend(&self, adapter: &mut Adapter, terms: Terms) {
+        self.agents.lend(&mut adapter.agent, terms);
     }
 
     fn requests(&self) -> RequestStats {

@@ -88,7 +88,7 @@ impl Reasons {
 
 /// Shows a text with all that cannot be printed escaped: line ends, other control characters, and
 /// those that change the direction of what follows.
-pub(crate) struct OneLine<'a>(pub(super) &'a str);
+pub(crate) struct OneLine<'a>(pub(crate) &'a str);
 
 impl fmt::Display for OneLine<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,13 +96,9 @@ impl fmt::Display for OneLine<'_> {
     }
 }
 
-/// Quotes and backslashes stay as they are, so that to escape twice is to escape once.
+/// Quotes and backslashes stay as they are too, so that to escape twice is to escape once.
 fn escape(c: char, to: &mut impl fmt::Write) -> fmt::Result {
-    if matches!(c, '"' | '\'' | '\\') {
-        to.write_char(c)
-    } else {
-        write!(to, "{}", c.escape_debug())
-    }
+    if matches!(c, ' '..='~') { to.write_char(c) } else { write!(to, "{}", c.escape_debug()) }
 }
 
 /// The start of `text`, escaped, and whether there was more.

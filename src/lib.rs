@@ -29,6 +29,8 @@
 //! - [`keyed`] has one pool per key, by host, by model or by what you like, under shared limits.
 //! - [`llm`] has clients by provider, model and parameters, ready to call their model;
 //!   [`agent::OriginPool`] has agents by base URL, one such pool process-wide if you like.
+//! - `chat`, with the feature of that name, has those clients ask their model, for a whole answer or
+//!   a stream, in the dialects of several providers.
 //! - [`sizing`] says how big a pool should be, from how many tasks call or from what was measured.
 //! - `test_server`, with the feature of that name, is a stand-in for an LLM server.
 //!
@@ -41,7 +43,8 @@
 //! pool         -> these            generic: Manage, Slots, Pool, Lease, workers
 //! keyed        -> pool, sizing     one pool a key, under shared limits; advice
 //! agent        -> pool, keyed      ureq agents: TLS, DNS, time-outs, checks, bodies; by base URL
-//! llm          -> agent, keyed     clients by model
+//! chat         -> agent, keyed     one call to a model, in the dialect of its provider
+//! llm          -> agent, keyed     clients by model; with the feature `chat` also -> chat
 //! sizing       -> pool's Stats     pure arithmetic
 //! test_server  -> nothing          a stand-in for an LLM server
 //! ```
@@ -50,12 +53,14 @@
 //!
 //! | feature | default | adds | dependencies |
 //! |---|---|---|---|
+//! | `chat` | no | `chat` | `serde`, `serde_json`, `jiff`, `uuid` |
 //! | `test-server` | no | `test_server` | `httparse`, `serde_json`, `socket2` |
 //!
 //! # Logs
 //!
 //! Through the [`log`] crate: *debug* for every item created or evicted (with the reason) and for
-//! a pool's start and end; *info* when an unhealthy item recovered; *warn* for a failed creation
+//! a pool's start and end; *info* when an unhealthy item recovered and when a call to a
+//! model is tried again; *warn* for a token that could not be renewed ahead of time, a failed creation
 //! or check, a check given up, a thread that could not be had, a time-out, a slow wait, a pool
 //! nearly full, a lease held too long and a wait that may be for itself; *error* for a panic in
 //! user code. Nothing is logged under a lock. Every message names its pool.
@@ -83,7 +88,8 @@ pub use clock::{Clock, ManualClock};
 pub use error::ConfigError;
 pub use pool::{
     CreateError, EvictReason, GetError, ItemState, ItemStats, LastCheck, Lease, Manage, Picture,
-    Pool, PoolConfig, RequestStats, SharedLimit, StartError, Stats, WarmUpError, WhenUnhealthy,
+    Pool, PoolConfig, RequestStats, SharedLimit, StartError, Stats, Terms, WarmUpError,
+    WhenUnhealthy,
 };
 pub use ureq;
 

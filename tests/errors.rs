@@ -78,6 +78,8 @@ fn a_time_out_tells_of_items_being_checked_or_unhealthy() {
     let gate = Gate::new();
     script.on_check.set(gate.before(succeed()));
     pool.check_all();
+    // Else the waiter might be sooner, and take the item.
+    gate.await_entered(1);
     let waiter = waiter(&pool, secs(5));
     time.advance(secs(5));
     let text = waiter.result().unwrap_err().to_string();

@@ -6,6 +6,8 @@ use std::time::Duration;
 use llm_pool::agent::{
     AgentConfig, AgentManager, Check, CheckError, LeasedBody, PooledAgent, Proxy, RootCerts,
 };
+use llm_pool::chat::{ChatError, ChatReply, ChatRequest};
+use llm_pool::llm::{ChatStream, LlmLease, LlmPool, Provider};
 use llm_pool::{
     Clock, ConfigError, EvictReason, GetError, Lease, Manage, ManualClock, Pool, PoolConfig,
     StartError, Stats,
@@ -51,6 +53,21 @@ fn everything_shared_between_threads_is_send_and_sync() {
 
     fn send<T: Send>() {}
     send::<LeasedBody<Lease<AgentManager>>>();
+}
+
+#[test]
+fn calls_their_streams_and_their_errors_go_from_thread_to_thread() {
+    fn send_and_sync<T: Send + Sync + 'static>() {}
+    send_and_sync::<LlmPool>();
+    send_and_sync::<LlmLease>();
+    send_and_sync::<Provider>();
+    send_and_sync::<ChatRequest<'static>>();
+    send_and_sync::<ChatReply>();
+    send_and_sync::<ChatError>();
+
+    fn send<T: Send + 'static>() {}
+    send::<ChatStream<LlmLease>>();
+    assert_eq!(size_of::<Result<(), ChatError>>(), size_of::<usize>());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ureq::http::{HeaderMap, Uri};
+use ureq::http::{HeaderMap, HeaderValue, Uri, header};
 use ureq::{Body, Error};
 
 use super::config::bounded;
@@ -65,6 +65,13 @@ pub enum CheckError {
         /// The status of the answer.
         status: u16,
     },
+    /// There was no token to ask with.
+    #[error("no token: {what}")]
+    #[non_exhaustive]
+    NoToken {
+        /// Why not.
+        what: String,
+    },
 }
 
 impl Check {
@@ -101,6 +108,13 @@ impl Check {
         problems.check()?;
         let shown = shown(&uri).into();
         Ok(Prepared { uri, headers, shown })
+    }
+}
+
+#[cfg(feature = "chat")]
+impl CheckError {
+    pub(crate) fn no_token(why: impl fmt::Display) -> Self {
+        Self::NoToken { what: why.to_string() }
     }
 }
 
@@ -148,9 +162,14 @@ impl Prepared {
     }
 
     /// Blocks for `timeout` at most.
-    pub(super) fn run(&self, agent: &PooledAgent, timeout: Duration) -> Result<(), CheckError> {
+    pub(super) fn run(
+        &self,
+        agent: &PooledAgent,
+        timeout: Duration,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<(), CheckError> {
         let no_answer = |cause| CheckError::NoAnswer { url: self.shown.clone(), cause };
-        let response = self.ask(agent, timeout).map_err(no_answer)?;
+        let response = self.ask(agent, timeout, authorization).map_err(no_answer)?;
         let status = response.status().as_u16();
         let read = read_to_end(response.into_body());
         if refuses(status) {
@@ -163,10 +182,14 @@ impl Prepared {
         &self,
         agent: &PooledAgent,
         timeout: Duration,
+        authorization: Option<&HeaderValue>,
     ) -> Result<ureq::http::Response<Body>, Error> {
         let mut request = agent.get(self.uri.clone()).extension(Unwatched);
         if let Some(headers) = request.headers_mut() {
             headers.extend(self.headers.clone());
+            if let Some(value) = authorization {
+                headers.insert(header::AUTHORIZATION, value.clone());
+            }
         }
         // Redirects are not followed: the headers are for this server only.
         request.config().timeout_global(bounded(Some(timeout))).max_redirects(0).build().call()

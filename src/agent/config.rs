@@ -204,7 +204,7 @@ impl AgentConfig {
 const BUFFER_SIZES: std::ops::RangeInclusive<usize> = 4 * 1024..=16 * 1024 * 1024;
 
 /// ureq adds time-outs to the time of day without looking whether the sum exists.
-pub(super) fn bounded(limit: Option<Duration>) -> Option<Duration> {
+pub(crate) fn bounded(limit: Option<Duration>) -> Option<Duration> {
     const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
     limit.filter(|limit| *limit <= LONGEST)
 }

@@ -24,6 +24,7 @@ use ureq::{Error, Timeout};
 
 use super::config::is_socks;
 use super::deadline::Until;
+use super::trace;
 
 /// Clones share one connector.
 #[derive(Clone)]
@@ -65,7 +66,15 @@ impl Connector for SharedConnector {
         let own_tls = details.request_level && hash(details.config.tls_config()) != *tls_hash;
         let until = Until::current();
         let timeout = within(details.timeout, until)?;
+        let began = Instant::now();
+        let connecting = Connecting::begin();
+        let below = connecting.outer;
         let connected = chain.connect(&changed(details, own_tls, timeout), chained);
+        drop(connecting);
+        if !below {
+            let opened = matches!(connected, Ok(Some(_)));
+            trace::add(|trace| trace.connected(opened, began.elapsed()));
+        }
         let connected = connected.map_err(|error| match error {
             // ureq waits some microseconds less than it was given, and takes that for too slow a
             // server.
@@ -76,20 +85,8 @@ impl Connector for SharedConnector {
         })?;
         let overflow = Overflow::of(details.config.max_response_header_size());
         let (asked, used) = (false, false);
-        if connected.is_some() {
-            OPENED.set(OPENED.get().wrapping_add(1));
-        }
-        Ok(connected.map(|inner| PatientTransport { inner, asked, used, until, overflow }))
+        Ok(connected.map(|inner| PatientTransport { inner, asked, used, below, until, overflow }))
     }
-}
-
-thread_local! {
-    static OPENED: Cell<u64> = const { Cell::new(0) };
-}
-
-/// How many connections the calling thread has opened so far, for whichever agents.
-pub(super) fn opened() -> u64 {
-    OPENED.get()
 }
 
 impl fmt::Debug for SharedConnector {
@@ -142,6 +139,8 @@ pub(super) struct PatientTransport {
     asked: bool,
     /// Something came back, and nobody asked since whether the connection is open.
     used: bool,
+    /// It is the way to a proxy, below another of these: what passes is counted there.
+    below: bool,
     /// The deadline of the request it last served or serves.
     until: Until,
     /// While it holds anything, it is the input, and the buffer of `inner` is empty.
@@ -161,6 +160,9 @@ impl Transport for PatientTransport {
             return Err(Error::Io(early));
         }
         self.asked = true;
+        if !self.below {
+            trace::add(|trace| trace.sent += 1);
+        }
         // Kept for the body, which may be read on another thread and after other requests.
         self.until = Until::current();
         self.inner.transmit_output(amount, steady(within(timeout, self.until)?))
@@ -188,6 +190,9 @@ impl Transport for PatientTransport {
         let any = self.await_exactly(timeout)?;
         self.asked &= !any;
         self.used = true;
+        if any && !self.below {
+            trace::add(|trace| trace.received += 1);
+        }
         if !self.overflow.is_empty() {
             self.overflow.take_from(self.inner.buffers());
         }
@@ -339,10 +344,30 @@ thread_local! {
     static UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
     /// A transport further out wants to know whether the connection is open.
     static PROBING: Cell<bool> = const { Cell::new(false) };
+    /// This thread opens a connection.
+    static CONNECTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The opening of a connection; one that begins meanwhile is part of it, to a proxy.
+struct Connecting {
+    /// Whether this is such a part.
+    outer: bool,
+}
+
+impl Connecting {
+    fn begin() -> Self {
+        Self { outer: CONNECTING.replace(true) }
+    }
+}
+
+impl Drop for Connecting {
+    fn drop(&mut self) {
+        CONNECTING.set(self.outer);
+    }
 }
 
 /// Runs `read`; no wait for a socket in it goes on past `until`.
-pub(super) fn read_until<T>(until: Option<Instant>, read: impl FnOnce() -> T) -> T {
+pub(crate) fn read_until<T>(until: Option<Instant>, read: impl FnOnce() -> T) -> T {
     struct Restore(Option<Instant>);
     impl Drop for Restore {
         fn drop(&mut self) {
@@ -390,7 +415,8 @@ mod tests {
         let inner = Box::new(Silent(waits.clone(), LazyBuffers::new(1024, 1024)));
         let (asked, used, until) = (true, false, Until::NEVER);
         let overflow = Overflow::of(1024);
-        let mut transport = PatientTransport { inner, asked, used, until, overflow };
+        let below = false;
+        let mut transport = PatientTransport { inner, asked, used, below, until, overflow };
         let budget = Duration::from_millis(59_997);
         let timeout = NextTimeout { after: budget.into(), ..NextTimeout::default() };
         assert!(matches!(transport.await_input(timeout), Err(Error::Timeout(Timeout::Global))));

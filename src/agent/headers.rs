@@ -12,16 +12,34 @@ pub(crate) fn sensitive(headers: &[(String, String)], problems: &mut Problems) -
             problems.unless(false, "header", "one has a name that is no header's");
             continue;
         };
-        match HeaderValue::from_str(value) {
-            Ok(mut value) => {
+        match visible(value) {
+            Some(value) if is_without_key(&name, &value) => {
+                problems.unless(false, "header", format_args!("the value of {name} has no key"));
+            }
+            Some(mut value) => {
                 value.set_sensitive(true);
                 map.append(name, value);
             }
-            Err(_) => {
+            None => {
                 let what = format_args!("the value of {name} must be visible ASCII");
                 problems.unless(false, "header", what);
             }
         }
     }
     map
+}
+
+/// As when the variable with the key is set, and empty.
+fn is_without_key(name: &HeaderName, value: &HeaderValue) -> bool {
+    let text = value.to_str().unwrap_or_default().trim();
+    match name.as_str() {
+        "authorization" => matches!(text, "" | "Bearer" | "Api-Key"),
+        "x-api-key" => text.is_empty(),
+        _ => false,
+    }
+}
+
+/// A value of visible ASCII, spaces and tabs. `from_str` lets other text pass, whatever it says.
+pub(crate) fn visible(value: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(value).ok().filter(|value| value.to_str().is_ok())
 }

@@ -27,20 +27,23 @@ mod global;
 pub(crate) mod headers;
 mod origins;
 mod pooled;
+pub(crate) mod trace;
 mod watch;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use body::{LeasedBody, Leftover, hold, hold_with};
 pub use check::{Check, CheckError, models_url};
 pub use config::{AgentConfig, Proxy, RootCerts};
 pub use global::GlobalInUse;
 pub use origins::OriginPool;
-pub use pooled::PooledAgent;
+pub use pooled::{PooledAgent, Stopper};
 
-use crate::{Clock, ConfigError, Manage, RequestStats};
+#[cfg(feature = "chat")]
+pub(crate) use {config::bounded, connector::read_until, watch::OwnTotal};
+
+use crate::{Clock, ConfigError, Manage, RequestStats, Terms};
 use check::Prepared;
 use connector::SharedConnector;
 use dns::{CachingResolver, LookUp};
@@ -163,6 +166,19 @@ impl AgentManager {
         Self { totals: Arc::default(), ..self.clone() }
     }
 
+    /// Checks with one more header.
+    #[cfg(feature = "chat")]
+    pub(crate) fn check_with(
+        &self,
+        agent: &PooledAgent,
+        authorization: &ureq::http::HeaderValue,
+    ) -> Result<(), CheckError> {
+        match &self.check {
+            Some(check) => check.run(agent, self.config().check_timeout, Some(authorization)),
+            None => Ok(()),
+        }
+    }
+
     fn make(&self) -> PooledAgent {
         PooledAgent::new(&self.shared, self.totals.clone())
     }
@@ -174,8 +190,8 @@ impl AgentManager {
     }
 }
 
-/// `create` never fails, and an agent is never broken: it opens a new connection when the one it
-/// kept was closed.
+/// `create` never fails, and an agent is broken only once it was [stopped](PooledAgent::stopper): it
+/// opens a new connection when the one it kept was closed.
 impl Manage for AgentManager {
     type Item = PooledAgent;
     type Error = CheckError;
@@ -187,14 +203,19 @@ impl Manage for AgentManager {
     /// Passes unless [`checking`](AgentManager::checking) says what to check.
     fn check(&self, agent: &mut PooledAgent) -> Result<(), CheckError> {
         match &self.check {
-            Some(check) => check.run(agent, self.config().check_timeout),
+            Some(check) => check.run(agent, self.config().check_timeout, None),
             None => Ok(()),
         }
     }
 
     #[inline]
-    fn lend(&self, agent: &mut PooledAgent, remaining: Option<Duration>) {
-        agent.lend(remaining);
+    fn is_broken(&self, agent: &mut PooledAgent) -> bool {
+        agent.is_stopped()
+    }
+
+    #[inline]
+    fn lend(&self, agent: &mut PooledAgent, terms: Terms) {
+        agent.lend(terms.remaining);
     }
 
     fn requests(&self) -> RequestStats {

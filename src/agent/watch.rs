@@ -9,8 +9,8 @@ use ureq::http::{Request, Response};
 use ureq::middleware::{Middleware, MiddlewareNext};
 use ureq::{Body, Error, RequestExt, SendBody, Timeout};
 
-use super::connector;
 use super::deadline::{Deadline, Until};
+use super::trace;
 use crate::RequestStats;
 
 /// The middleware of one agent.
@@ -25,6 +25,11 @@ pub(super) struct Watch {
 #[derive(Clone, Copy)]
 pub(super) struct Unwatched;
 
+/// Marks, as an extension, a request whose total time-out is its own and was chosen with the
+/// deadline in view.
+#[derive(Clone, Copy)]
+pub(crate) struct OwnTotal;
+
 impl Middleware for Watch {
     fn handle(
         &self,
@@ -35,17 +40,19 @@ impl Middleware for Watch {
             return Until::NEVER.hold(|| next.handle(request));
         }
         let until = self.deadline.until();
-        let (began, opened) = (Instant::now(), connector::opened());
-        let answer = match until.remaining() {
+        let own_total = request.extensions().get::<OwnTotal>().is_some();
+        let began = Instant::now();
+        let (answer, trace) = trace::of(|| match until.remaining() {
             // Before anything could be lost: the connection stays.
             Some(Duration::ZERO) => Err(Error::Timeout(Timeout::Global)),
-            Some(remaining) if self.total_timeout.is_some_and(|total| total < remaining) => {
+            Some(remaining)
+                if !own_total && self.total_timeout.is_some_and(|total| total < remaining) =>
+            {
                 without_total(request).and_then(|request| until.hold(|| next.handle(request)))
             }
             _ => until.hold(|| next.handle(request)),
-        };
-        let opened = connector::opened().wrapping_sub(opened);
-        self.totals.count(began.elapsed(), is_failure(&answer), opened);
+        });
+        self.totals.count(began.elapsed(), is_failure(&answer), trace.opened);
         answer
     }
 }

@@ -71,6 +71,9 @@ impl ModelKey {
     }
 
     /// Sets another parameter by name. The value is compared as text, so `"7"` and `"7.0"` differ.
+    /// With the feature `chat` it is a field of every request, of this name, unless the request
+    /// sets it itself: as the JSON that the value is, or else as text, so that `7` and `true` are
+    /// sent as such, `low` as `"low"`, and the text `42` must be given as `"42"` in quotes.
     /// Do not put a secret in it: `Display` and `Debug` show it.
     #[must_use]
     pub fn param(self, name: impl Into<String>, value: impl Into<String>) -> Self {

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+#[cfg(feature = "chat")]
+use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(feature = "chat")]
 use std::time::Duration;
 
 use ureq::RequestBuilder;
@@ -10,8 +13,10 @@ use ureq::http::HeaderMap;
 use ureq::typestate::{WithBody, WithoutBody};
 
 use crate::agent::{AgentManager, CheckError, PooledAgent};
+#[cfg(feature = "chat")]
+use crate::chat::Service;
 use crate::keyed::{BaseUrl, ModelKey};
-use crate::pool::{Manage, RequestStats};
+use crate::pool::{Manage, RequestStats, Terms};
 
 /// An agent, and what its key says of the model it is to call. Derefs to the agent.
 ///
@@ -21,13 +26,18 @@ use crate::pool::{Manage, RequestStats};
 pub struct Llm {
     agent: PooledAgent,
     key: ModelKey,
-    place: Arc<Place>,
+    pub(super) place: Arc<Place>,
+    /// How long its lease was waited for, in nanoseconds, until somebody asks.
+    #[cfg(feature = "chat")]
+    waited: AtomicU64,
 }
 
 /// Where a model is called, and with what.
 pub(super) struct Place {
     pub(super) base: BaseUrl,
     pub(super) headers: HeaderMap,
+    #[cfg(feature = "chat")]
+    pub(super) service: Service,
 }
 
 impl Llm {
@@ -55,6 +65,12 @@ impl Llm {
     #[must_use]
     pub fn get(&self, path: &str) -> RequestBuilder<WithoutBody> {
         self.with_headers(self.agent.get(self.url(path)))
+    }
+
+    #[cfg(feature = "chat")]
+    pub(super) fn take_waited(&self) -> Duration {
+        // Relaxed: it guards no other memory.
+        Duration::from_nanos(self.waited.swap(0, Ordering::Relaxed))
     }
 
     /// To be followed nowhere: `ureq` would take all of them but `Authorization` along.
@@ -108,16 +124,49 @@ impl Manage for LlmManager {
 
     fn create(&self) -> Result<Llm, CheckError> {
         let agent = self.agents.create()?;
-        Ok(Llm { agent, key: self.key.clone(), place: self.place.clone() })
+        Ok(Llm {
+            agent,
+            key: self.key.clone(),
+            place: self.place.clone(),
+            #[cfg(feature = "chat")]
+            waited: AtomicU64::new(0),
+        })
     }
 
     fn check(&self, llm: &mut Llm) -> Result<(), CheckError> {
+        #[cfg(feature = "chat")]
+        if let Some(tokens) = &self.place.service.tokens {
+            let timeout = self.agents.config().check_timeout;
+            let mut renewed = false;
+            loop {
+                let token = tokens.get(Some(timeout)).map_err(CheckError::no_token)?;
+                let checked = self.agents.check_with(&llm.agent, &token.value);
+                if !matches!(checked, Err(CheckError::Refused { status: 401, .. })) {
+                    return checked;
+                }
+                tokens.refused(&token.value);
+                // Else all clients would be set aside for the token that they share.
+                if renewed || token.fresh {
+                    return checked;
+                }
+                renewed = true;
+            }
+        }
         self.agents.check(&mut llm.agent)
     }
 
     #[inline]
-    fn lend(&self, llm: &mut Llm, remaining: Option<Duration>) {
-        self.agents.lend(&mut llm.agent, remaining);
+    fn is_broken(&self, llm: &mut Llm) -> bool {
+        self.agents.is_broken(&mut llm.agent)
+    }
+
+    #[inline]
+    fn lend(&self, llm: &mut Llm, terms: Terms) {
+        #[cfg(feature = "chat")]
+        {
+            *llm.waited.get_mut() = u64::try_from(terms.waited.as_nanos()).unwrap_or(u64::MAX);
+        }
+        self.agents.lend(&mut llm.agent, terms);
     }
 
     fn requests(&self) -> RequestStats {

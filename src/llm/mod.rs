@@ -9,15 +9,23 @@
 //! and [`Llm::key`] the model and its parameters. No state and no lock of its own: see
 //! [`keyed`](crate::keyed).
 
+#[cfg(feature = "chat")]
+mod chat;
 mod client;
 mod provider;
+#[cfg(feature = "chat")]
+mod stream;
 
 use std::collections::BTreeMap;
 
 pub use client::{Llm, LlmManager};
 pub use provider::Provider;
+#[cfg(feature = "chat")]
+pub use stream::ChatStream;
 
 use crate::agent::{AgentConfig, AgentManager};
+#[cfg(feature = "chat")]
+use crate::chat::ChatConfig;
 use crate::error::{ConfigError, Problems};
 use crate::key_error::{KeyError, cut};
 use crate::keyed::{KeyedConfig, KeyedPool, ModelKey, Setup};
@@ -56,7 +64,9 @@ pub type LlmLease = crate::Lease<LlmManager>;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LlmConfig {
-    /// Of the pools. Default that of [`KeyedConfig`], with the name `"llm"`. A `min_idle` that is
+    /// Of the pools: how many clients a model has at most is
+    /// [`max_size`](crate::PoolConfig#structfield.max_size), 10 unless set. Default that of
+    /// [`KeyedConfig`], with the name `"llm"`, which one that is set does not have by itself. A `min_idle` that is
     /// not set is 3 here, or `max_size` if that is less: three clients are made ahead for every
     /// model.
     pub pools: KeyedConfig,
@@ -64,13 +74,22 @@ pub struct LlmConfig {
     pub agents: AgentConfig,
     /// Who provides models, by the name that a [`ModelKey`] has for it. Default none.
     pub providers: BTreeMap<String, Provider>,
+    /// How models are asked.
+    #[cfg(feature = "chat")]
+    pub chat: ChatConfig,
 }
 
 impl Default for LlmConfig {
     fn default() -> Self {
         let mut pools = KeyedConfig::default();
         pools.pool = pools.pool.name("llm");
-        Self { pools, agents: AgentConfig::default(), providers: BTreeMap::new() }
+        Self {
+            pools,
+            agents: AgentConfig::default(),
+            providers: BTreeMap::new(),
+            #[cfg(feature = "chat")]
+            chat: ChatConfig::default(),
+        }
     }
 }
 
@@ -84,11 +103,26 @@ setters! {
     }
 }
 
+#[cfg(feature = "chat")]
+setters! {
+    LlmConfig {
+        chat: ChatConfig,
+    }
+}
+
 impl LlmConfig {
     /// Adds a provider, in place of another one of this name.
     #[must_use]
-    pub fn provider(mut self, name: impl Into<String>, provider: Provider) -> Self {
-        self.providers.insert(name.into(), provider);
+    pub fn provider(mut self, name: impl Into<String>, provider: impl Into<Provider>) -> Self {
+        self.providers.insert(name.into(), provider.into());
+        self
+    }
+
+    /// Sets how many clients of one model there may be at one time:
+    /// [`max_size`](crate::PoolConfig#structfield.max_size) of the pools.
+    #[must_use]
+    pub fn max_size(mut self, max_size: usize) -> Self {
+        self.pools.pool.max_size = max_size;
         self
     }
 
@@ -99,13 +133,20 @@ impl LlmConfig {
     pub fn build(self) -> Result<LlmPool, ConfigError> {
         let agents = AgentManager::new(self.agents)?;
         let mut problems = Problems::of("LlmConfig");
+        #[cfg(feature = "chat")]
+        problems.of_part(self.chat.check());
         let mut managers = BTreeMap::new();
         for (name, provider) in &self.providers {
             let good = !name.trim().is_empty() && !name.contains(char::is_control);
             let shown = cut(name);
             let what = format_args!("its name must be some text on one line, and is \"{shown}\"");
             problems.unless(good, "provider", what);
-            let maker = problems.value(&shown, provider.manager(&agents));
+            let maker = provider.manager(
+                &agents,
+                #[cfg(feature = "chat")]
+                &self.chat,
+            );
+            let maker = problems.value(&shown, maker);
             managers.extend(maker.map(|maker| (name.clone(), maker)));
         }
         problems.unless(!self.providers.is_empty(), "providers", "there must be at least one");

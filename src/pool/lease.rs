@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::holder::ThreadTag;
-use super::manage::Manage;
+use super::manage::{Manage, Terms};
 use super::shared::{Drops, Shared};
 use super::stats::EvictReason;
 use crate::caught::caught;
@@ -46,8 +46,8 @@ impl<M: Manage> Lease<M> {
     ) -> Self {
         ThreadTag::note_taken();
         // Before the lease takes it: who was told of a deadline has it from the first request on.
-        let remaining = remaining(deadline, &shared);
-        let lend = |manager: &M| caught(|| manager.lend(&mut item, remaining));
+        let terms = Terms { remaining: remaining(deadline, &shared), waited };
+        let lend = |manager: &M| caught(|| manager.lend(&mut item, terms));
         if let Some(Err(said)) = shared.manager_if().map(lend) {
             shared.log_panic("lend", &said);
         }

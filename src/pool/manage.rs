@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::stats::RequestStats;
+use crate::setters::setters;
 
 /// Makes the items of a pool and judges whether they still serve.
 ///
@@ -47,12 +48,10 @@ pub trait Manage: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Told when an item is leased, on the caller's thread: `remaining` is what is left of the
-    /// caller's deadline if it covers the use of the item too
-    /// ([`get_within`](crate::Pool::get_within)), else `None`. Must not block; a panic is logged.
+    /// Told when an item is leased, on the caller's thread. Must not block; a panic is logged.
     #[inline]
-    fn lend(&self, item: &mut Self::Item, remaining: Option<Duration>) {
-        let _ = (item, remaining);
+    fn lend(&self, item: &mut Self::Item, terms: Terms) {
+        let _ = (item, terms);
     }
 
     /// What the requests made with the items came to, for statistics. Must not block.
@@ -65,5 +64,23 @@ pub trait Manage: Send + Sync + 'static {
     fn is_broken(&self, item: &mut Self::Item) -> bool {
         let _ = item;
         false
+    }
+}
+
+/// How an item is lent, as [`Manage::lend`] is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Terms {
+    /// What is left of the caller's deadline if that covers the use of the item too
+    /// ([`get_within`](crate::Pool::get_within)), else `None`.
+    pub remaining: Option<Duration>,
+    /// How long the caller waited.
+    pub waited: Duration,
+}
+
+setters! {
+    Terms {
+        remaining: impl Into<Option<Duration>>,
+        waited: Duration,
     }
 }

@@ -59,7 +59,7 @@ pub use config::{PoolConfig, WhenUnhealthy};
 pub use error::{CreateError, GetError, Picture, StartError};
 pub use item_stats::{ItemState, ItemStats, LastCheck};
 pub use lease::Lease;
-pub use manage::Manage;
+pub use manage::{Manage, Terms};
 pub use permits::SharedLimit;
 pub(crate) use stats::mean;
 pub use stats::{EvictReason, RequestStats, Stats};

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use llm_pool::agent::{AgentManager, Check, CheckError, models_url};
-use llm_pool::{Manage, Pool, PoolConfig, RequestStats};
+use llm_pool::{Manage, Pool, PoolConfig, RequestStats, Terms};
 use ureq::{Error, Timeout};
 
 use crate::support::*;
@@ -144,7 +144,7 @@ fn a_check_heeds_no_lease_s_deadline() {
     let server = Server::start(|_, to| ok(to, ""));
     let manager = checking(server.url("/"));
     let mut agent = manager.create().unwrap();
-    manager.lend(&mut agent, Some(Duration::ZERO));
+    manager.lend(&mut agent, Terms::default().remaining(Some(Duration::ZERO)));
     manager.check(&mut agent).unwrap();
     // And leaves it.
     assert_eq!(agent.remaining(), Some(Duration::ZERO));

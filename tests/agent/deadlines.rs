@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use llm_pool::agent::{AgentConfig, AgentManager, AgentPool, Proxy, hold};
-use llm_pool::{Lease, Manage, Pool, PoolConfig};
+use llm_pool::{Lease, Manage, Pool, PoolConfig, Terms};
 use ureq::{Error, RequestExt, Timeout, http};
 
 use crate::support::*;
@@ -233,8 +233,8 @@ fn an_agent_is_made_without_a_deadline() {
     let manager = AgentManager::new(config()).unwrap();
     let mut agent = manager.create().unwrap();
     assert_eq!(agent.remaining(), None);
-    manager.lend(&mut agent, Some(Duration::MAX));
+    manager.lend(&mut agent, Terms::default().remaining(Some(Duration::MAX)));
     assert_eq!(agent.remaining(), None);
-    manager.lend(&mut agent, Some(LONG));
+    manager.lend(&mut agent, Terms::default().remaining(Some(LONG)));
     assert!(agent.remaining().is_some());
 }

@@ -5,7 +5,8 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use llm_pool::agent::Proxy;
+use llm_pool::Manage;
+use llm_pool::agent::{AgentManager, Proxy};
 
 use crate::support::*;
 use crate::tls::TlsServer;
@@ -53,6 +54,17 @@ fn http_and_https_go_through_the_proxy_with_its_credentials() {
     let own = concat!("llm-pool/", env!("CARGO_PKG_VERSION"));
     assert_eq!(header(&seen[0], "user-agent"), Some(own));
     assert_eq!((seen.len(), plain.connections()), (2, 1));
+}
+
+#[test]
+fn the_way_to_the_proxy_is_part_of_one_connection() {
+    let (proxy, _seen) = proxy();
+    let plain = Server::start(|_, to| ok(to, "plain"));
+    let manager = AgentManager::new(config().proxy(Proxy::Url(proxy.url("")))).unwrap();
+    let agent = manager.create().unwrap().into_agent();
+    (0..3).for_each(|_| assert_eq!(get(&agent, &plain.url("/")).unwrap(), "plain"));
+    let counted = manager.requests();
+    assert_eq!((counted.requests, counted.connections), (3, 1));
 }
 
 #[test]

@@ -48,6 +48,11 @@ pub fn install() {
     });
 }
 
+/// Every line so far, oldest first.
+pub fn all() -> Vec<Line> {
+    KEEPER.lines.lock().unwrap().clone()
+}
+
 /// Every line about the pool `name` so far, oldest first.
 pub fn of(name: &str) -> Vec<Line> {
     let lines = KEEPER.lines.lock().unwrap();

@@ -18,6 +18,14 @@ pub struct Event<'a> {
     pub data: &'a str,
 }
 
+impl<'a> Event<'a> {
+    /// For a test of a [`Dialect`](super::Dialect).
+    #[must_use]
+    pub fn new(name: &'a str, data: &'a str) -> Self {
+        Self { name, data }
+    }
+}
+
 /// How a streamed body is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

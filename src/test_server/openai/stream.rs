@@ -49,7 +49,7 @@ impl Chat<'_> {
     }
 
     fn by_words(&self, name: &str, text: Option<&str>, to: &mut Answer) {
-        for word in text.unwrap_or_default().split_inclusive(' ') {
+        for word in text.unwrap_or_default().split_inclusive(char::is_whitespace) {
             self.event(to, |to| {
                 to.text("{\"");
                 to.text(name);

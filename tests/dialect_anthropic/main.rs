@@ -1,0 +1,13 @@
+//! Anthropic's Messages API, replayed: what is sent for a request, and what is read of what comes.
+
+// A helper reports by panicking, as tests do.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod answers;
+mod refusals;
+mod replay;
+mod requests;
+mod streams;
