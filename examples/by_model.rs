@@ -9,10 +9,10 @@ use std::error::Error;
 use std::thread;
 use std::time::Duration;
 
+use llm_pool::chat::ChatRequest;
 use llm_pool::keyed::ModelKey;
 use llm_pool::llm::{LlmConfig, LlmPool, Provider};
 use llm_pool::test_server::TestServer;
-use serde_json::{Value, json};
 
 /// Of the kind that crosses threads.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -20,7 +20,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 fn main() -> Result<(), Failure> {
     let server = TestServer::builder().delay(Duration::from_millis(50)).start()?;
     let base_url = format!("{}/v1", server.url()); // such as https://api.example.com/v1
-    let provider = Provider::new(base_url).header("authorization", "Bearer sk-...");
+    let provider = Provider::new(base_url).api_key("sk-...");
     let pool = LlmConfig::default().provider("example", provider).build()?;
 
     let careful = ModelKey::new("example", "small").temperature(0.2);
@@ -76,20 +76,8 @@ fn main() -> Result<(), Failure> {
 
 fn ask(pool: &LlmPool, key: &ModelKey, prompt: &str) -> Result<String, Failure> {
     // Two minutes for everything, the wait for a client included.
-    let llm = pool.get_within(key, Duration::from_secs(120))?;
-    let question = json!({
-        "model": llm.key().model(),
-        "temperature": llm.key().get_temperature(),
-        "messages": [{"role": "user", "content": prompt}],
-    });
-    let mut response =
-        llm.post("chat/completions").content_type("application/json").send(question.to_string())?;
-    let status = response.status();
-    let answer: Value = serde_json::from_str(&response.body_mut().read_to_string()?)?;
-    match answer["choices"][0]["message"]["content"].as_str() {
-        Some(text) => Ok(format!("{key}: {text}")),
-        None => Err(format!("{key} answered {status}").into()),
-    }
+    let request = ChatRequest::from(prompt).within(Duration::from_secs(120));
+    Ok(format!("{key}: {}", pool.chat(key, request)?.text()))
 }
 
 fn counts(pool: &LlmPool, key: &ModelKey) -> String {

@@ -13,6 +13,7 @@
 //! The exit status is 1 if a target was missed or a row could not be measured.
 
 mod burst;
+mod chat;
 mod child;
 mod contender;
 mod fairness;
@@ -51,6 +52,8 @@ Measures the rows asked for, or all:
   7  500 threads and answers of 400 ms, 500 connections and 30
   8  a pool per key: a warm look-up, and 1000 keys with 2 agents each
   9  3 hosts share 3 leases, one host has 50 times the threads of the others
+ 10  a chat call, against the same request made by hand
+ 11  a stream of 10 000 pieces, against lines parsed by hand
 
 Exits with 1 if a target is missed.";
 
@@ -79,11 +82,11 @@ fn main() -> ExitCode {
 fn compare(words: &[&str]) -> Outcome<ExitCode> {
     let mut rows: Vec<u8> = words
         .iter()
-        .map(|word| word.parse().ok().filter(|row| (1..=9).contains(row)))
+        .map(|word| word.parse().ok().filter(|row| (1..=11).contains(row)))
         .collect::<Option<_>>()
-        .ok_or("rows are numbers from 1 to 9; see --help")?;
+        .ok_or("rows are numbers from 1 to 11; see --help")?;
     if rows.is_empty() {
-        rows.extend(1..=9);
+        rows.extend(1..=11);
     }
     if cfg!(debug_assertions) {
         println!("This is a debug build: its figures say nothing. Use --release.");
@@ -100,7 +103,9 @@ fn compare(words: &[&str]) -> Outcome<ExitCode> {
             6 => tls::measure(&mut table)?,
             7 => burst::measure(&mut table)?,
             8 => keyed::measure(&mut table)?,
-            _ => share::measure(&mut table)?,
+            9 => share::measure(&mut table)?,
+            10 => chat::overhead(&mut table)?,
+            _ => chat::stream(&mut table)?,
         }
     }
     Ok(if table.end() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
