@@ -14,7 +14,7 @@ use super::error_kind::ErrorKind;
 use super::failure::{read_start, stopped};
 use super::models::{Embeddings, Model};
 use super::retry::Began;
-use super::token::SharedToken;
+use super::token::{Sendable, SharedToken};
 use crate::agent::headers::visible;
 use crate::agent::trace::{self, Trace};
 use crate::agent::{OwnTotal, PooledAgent, bounded};
@@ -64,16 +64,12 @@ impl Line<'_> {
     ) -> Result<Answered, ChatError> {
         let mut renewed = false;
         loop {
-            if self.agent.is_stopped() {
-                return Err(stopped());
-            }
-            let token = match &self.service.tokens {
-                Some(tokens) => Some(tokens.get(self.left(until.at))?),
-                None => None,
-            };
-            let authorization = token.as_ref().map(|token| &*token.value);
-            let (sent, trace) = self.send(call, authorization, until, stream)?;
-            let response = sent.map_err(|error| self.no_answer(error, trace, call, until))?;
+            let sent = self.send_with_token(call, until, stream);
+            let (token, response, trace) = sent.map_err(|error| match renewed {
+                // It has refused the token before.
+                true => error.with_seen(Seen::Yes),
+                false => error,
+            })?;
             let status = response.status().as_u16();
             if (200..300).contains(&status) {
                 let connecting = (trace.opened > 0).then_some(trace.connecting);
@@ -93,6 +89,24 @@ impl Line<'_> {
         }
     }
 
+    fn send_with_token(
+        &self,
+        call: &HttpCall,
+        until: Until,
+        stream: bool,
+    ) -> Result<(Option<Sendable>, Response<Body>, Trace), ChatError> {
+        if self.agent.is_stopped() {
+            return Err(stopped());
+        }
+        let token = match &self.service.tokens {
+            Some(tokens) => Some(tokens.get(self.left(until.at))?),
+            None => None,
+        };
+        let authorization = token.as_ref().map(|token| &*token.value);
+        let (response, trace) = self.send(call, authorization, until, stream)?;
+        Ok((token, response, trace))
+    }
+
     /// Texts as vectors.
     pub(crate) fn embed(&self, texts: &[&str], began: Began) -> Result<Embeddings, ChatError> {
         let dialect = &self.service.dialect;
@@ -106,9 +120,12 @@ impl Line<'_> {
             |body| {
                 let made = dialect.embeddings(body)?;
                 let (wanted, came) = (texts.len(), made.vectors.len());
-                if wanted != came || made.vectors.iter().any(Vec::is_empty) {
+                if wanted != came {
                     let what = format_args!("{wanted} vectors should have come, and {came} did");
                     return Err(ChatError::malformed(what));
+                }
+                if made.vectors.iter().any(Vec::is_empty) {
+                    return Err(ChatError::malformed("an empty vector came"));
                 }
                 Ok(made)
             },
@@ -163,7 +180,7 @@ impl Line<'_> {
         authorization: Option<&HeaderValue>,
         until: Until,
         stream: bool,
-    ) -> Result<(Result<Response<Body>, Error>, Trace), ChatError> {
+    ) -> Result<(Response<Body>, Trace), ChatError> {
         let url = self.base.join(&call.path);
         let own = headers_of(call)?;
         let mut may_be_stale = self.service.config.retry_stale;
@@ -190,7 +207,10 @@ impl Line<'_> {
                 continue;
             }
             trace.sent += sent_before;
-            return Ok((sent, trace));
+            return match sent {
+                Ok(response) => Ok((response, trace)),
+                Err(error) => Err(self.no_answer(error, trace, call, until)),
+            };
         }
     }
 

@@ -218,9 +218,13 @@ impl ChatError {
         self
     }
 
-    /// Says more on the same line.
+    /// Says more on the same line, after what was said so before.
     pub(crate) fn with_more(mut self, more: impl fmt::Display) -> Self {
-        self.0.more = Some(cut(&more.to_string()));
+        let more = cut(&more.to_string());
+        self.0.more = Some(match self.0.more {
+            Some(before) => format!("{before}; {more}"),
+            None => more,
+        });
         self
     }
 
@@ -267,10 +271,11 @@ impl ChatError {
 
     /// The same for somebody else who waited for it, without its source and what had come.
     pub(super) fn shared(&self) -> Self {
-        let Parts { kind, message, status, code, request_id, retry_after, should_retry, .. } =
-            &*self.0;
+        let Parts { kind, message, more, status, code, .. } = &*self.0;
+        let Parts { request_id, retry_after, should_retry, .. } = &*self.0;
         let mut same = Self::new(*kind, "");
         same.0.message.clone_from(message);
+        same.0.more.clone_from(more);
         same.0.code.clone_from(code);
         same.0.request_id.clone_from(request_id);
         (same.0.status, same.0.retry_after) = (*status, *retry_after);
@@ -339,6 +344,7 @@ impl fmt::Debug for ChatError {
         f.debug_struct("ChatError")
             .field("kind", &self.0.kind)
             .field("message", &self.0.message)
+            .field("more", &self.0.more)
             .field("model", &self.0.model)
             .field("status", &self.0.status)
             .field("code", &self.0.code)

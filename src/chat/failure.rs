@@ -114,16 +114,16 @@ impl Line<'_> {
         if error.kind() == ErrorKind::NotFound {
             error = error.with_more(format_args!("at {}", self.url(call)));
         }
+        if let (None, Some(id)) = (error.request_id(), headers::request_id(&head.headers)) {
+            error = error.with_request_id(id.to_owned());
+        }
+        // Last, since any of it may quote the token.
         if let Some(token) = token {
             let sent = HeaderMap::from_iter([(header::AUTHORIZATION, token.clone())]);
             error.rewrite(|text| hide(text, &[&sent], &[]));
         }
         let retry = headers::should_retry(&head.headers);
-        let error = error.with_status(status).with_should_retry(retry).with_seen(Seen::Yes);
-        match (error.request_id(), headers::request_id(&head.headers)) {
-            (None, Some(id)) => error.with_request_id(id.to_owned()),
-            _ => error,
-        }
+        error.with_status(status).with_should_retry(retry).with_seen(Seen::Yes)
     }
 
     /// Without a query, which may be a secret.

@@ -20,18 +20,27 @@ pub(super) fn hide(text: &str, headers: &[&HeaderMap], said: &[&str]) -> String 
         if !may_be_secret(name.as_str(), value) {
             continue;
         }
+        // Spaces around a value are not sent as part of it.
+        let value = value.trim();
         // Of a scheme and a key, the key; some servers quote it by itself.
         for secret in [value, value.rsplit(' ').next().unwrap_or_default()] {
             hidden = without_secret(hidden, secret);
         }
     }
+    let mut runs = Runs::of(&hidden);
+    let mut hide = |hidden: &mut String, said: &str| {
+        if let Some(shown) = runs.without_quotes(hidden, &one_line(said)) {
+            runs = Runs::of(&shown);
+            *hidden = shown;
+        }
+    };
     for said in said {
-        hidden = without_quotes(hidden, &one_line(said));
+        hide(&mut hidden, said);
         // Nothing else is written in another way there.
         if hidden.contains('\\') {
             let json = as_json(said);
-            hidden = without_quotes(hidden, &one_line(&json));
-            hidden = without_quotes(hidden, &one_line(&ascii(&json)));
+            hide(&mut hidden, &json);
+            hide(&mut hidden, &ascii(&json));
         }
     }
     hidden
@@ -80,20 +89,39 @@ fn ascii(json: &str) -> String {
     ascii
 }
 
-/// Every run of at least [`QUOTED`] bytes that is in `said` too, and all of `said` if it is short.
-/// Both are on one line.
-fn without_quotes(text: String, said: &str) -> String {
-    if said.len() < QUOTED {
-        return if said.len() >= 8 { text.replace(said, HIDDEN) } else { text };
+/// All runs of [`QUOTED`] bytes of a text: looked up once for all of a long conversation.
+struct Runs {
+    first: FirstBytes,
+    all: HashSet<[u8; QUOTED]>,
+}
+
+impl Runs {
+    fn of(text: &str) -> Self {
+        let bytes = text.as_bytes();
+        let all = bytes.windows(QUOTED).filter_map(|run| run.try_into().ok()).collect();
+        Self { first: FirstBytes::of(bytes), all }
     }
-    let (bytes, quoted) = (text.as_bytes(), said.as_bytes());
-    let ours: HashSet<&[u8]> = bytes.windows(QUOTED).collect();
-    let first = FirstBytes::of(bytes);
-    let theirs: HashSet<&[u8]> =
-        quoted.windows(QUOTED).filter(|it| first.may_be(it) && ours.contains(it)).collect();
-    if theirs.is_empty() {
-        return text;
+
+    /// `text`, which these are of, without every run of at least [`QUOTED`] bytes that is in `said`
+    /// too, and without all of `said` if it is short; `None` if it has none of it. Both are on one
+    /// line.
+    fn without_quotes(&self, text: &str, said: &str) -> Option<String> {
+        if said.len() < QUOTED {
+            let quoted = said.len() >= 8 && text.contains(said);
+            return quoted.then(|| text.replace(said, HIDDEN));
+        }
+        let theirs: HashSet<&[u8]> = said
+            .as_bytes()
+            .windows(QUOTED)
+            .filter(|run| self.first.may_be(run) && self.all.contains(*run))
+            .collect();
+        (!theirs.is_empty()).then(|| without(text, &theirs))
     }
+}
+
+/// `text` without these runs.
+fn without(text: &str, theirs: &HashSet<&[u8]>) -> String {
+    let bytes = text.as_bytes();
     let mut shown = vec![true; bytes.len()];
     for (start, window) in bytes.windows(QUOTED).enumerate() {
         if theirs.contains(window) {

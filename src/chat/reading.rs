@@ -130,7 +130,7 @@ impl<'r> Reading<'r> {
             }
             if let Err(error) = self.step(line) {
                 // Closes the connection, and so must come before the lease is given back.
-                self.state = State::Failed;
+                self.fail();
                 let error = self.begun(error).with_partial(self.reply());
                 let told = line.told(error, &self.request.get().texts(), self.began);
                 self.failure = Some(told);
@@ -151,8 +151,18 @@ impl<'r> Reading<'r> {
     /// Drops what is left of the body, reading it within limits.
     pub(crate) fn close(&mut self) {
         if self.is_open() {
-            self.state = State::Failed;
+            self.fail();
         }
+    }
+
+    /// For who wants the answer after the error was told.
+    pub(crate) fn failed_before(&self) -> ChatError {
+        ChatError::new(ErrorKind::CutShort, "the stream had failed before")
+            .of_model(format_args!("{}:{}", self.key.provider(), self.key.model()))
+            .after(self.began.tries)
+            // There was an answer, or there would be no stream.
+            .with_seen(Seen::Yes)
+            .with_partial(self.reply())
     }
 
     /// What has come so far.
@@ -169,7 +179,7 @@ impl<'r> Reading<'r> {
 
     fn timing(&self) -> Timing {
         let total = match self.state {
-            State::Ended => self.timing.total,
+            State::Ended | State::Failed => self.timing.total,
             _ => self.began.at.elapsed(),
         };
         Timing { waited: self.began.waited, total, ..self.timing }
@@ -259,9 +269,7 @@ impl<'r> Reading<'r> {
         let next = match frame {
             Some(event) => {
                 let next = dialect.piece(event, &mut self.draft)?;
-                if self.timing.first_piece.is_none() && self.draft.has_begun() {
-                    self.timing.first_piece = Some(self.asked.elapsed());
-                }
+                self.time_first_piece();
                 next
             }
             None => {
@@ -278,13 +286,14 @@ impl<'r> Reading<'r> {
                     Some(event) => dialect.piece(event, &mut self.draft),
                     None => Ok(Next::More),
                 });
-                match next {
+                let next = match next {
                     // Half of it: a body that nobody says the length of can end anywhere.
                     Err(error) if begun && error.kind() == ErrorKind::Malformed => Next::More,
                     Ok(Next::More) => dialect.end(&mut self.draft),
                     next => next?,
-                }
-                .or_cut_short()?
+                };
+                self.time_first_piece();
+                next.or_cut_short()?
             }
         };
         match next {
@@ -301,6 +310,18 @@ impl<'r> Reading<'r> {
     /// An error of an answer that has begun, if one has.
     fn begun(&self, error: ChatError) -> ChatError {
         if self.status == 0 { error } else { error.of_begun(self.status) }
+    }
+
+    fn time_first_piece(&mut self) {
+        if self.timing.first_piece.is_none() && self.draft.has_begun() {
+            self.timing.first_piece = Some(self.asked.elapsed());
+        }
+    }
+
+    /// Closes what is open.
+    fn fail(&mut self) {
+        self.timing.total = self.began.at.elapsed();
+        self.state = State::Failed;
     }
 
     fn end(&mut self) {

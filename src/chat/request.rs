@@ -213,10 +213,12 @@ impl<'a> ChatRequest<'a> {
     }
 }
 
-/// What stands in JSON and is more than a word.
+/// What stands in JSON and is more than a word. Some scripts have no spaces.
 fn sentences<'a>(json: &'a Value, into: &mut Vec<&'a str>) {
     match json {
-        Value::String(text) if text.contains(' ') => into.push(text),
+        Value::String(text) if text.contains(char::is_whitespace) || !text.is_ascii() => {
+            into.push(text)
+        }
         Value::Array(items) => items.iter().for_each(|item| sentences(item, into)),
         Value::Object(fields) => fields.values().for_each(|value| sentences(value, into)),
         _ => {}

@@ -253,6 +253,8 @@ impl SharedToken {
                 let renew_at =
                     expires_in.map_or(Time::NEVER, |time| now.after(time - margin(time)));
                 state.failure = None;
+                // One that comes again must not push out the others.
+                state.known.retain(|known| *known != value);
                 if state.known.len() == KNOWN {
                     state.known.pop_front();
                 }
@@ -293,10 +295,12 @@ impl SharedToken {
             )
         };
         let token = caught(|| self.source.fetch(&agent)).map_err(panicked)??;
-        if token.secret.trim().is_empty() {
+        // What is around it would not come to the server as part of it.
+        let secret = token.secret.trim_matches(' ');
+        if secret.is_empty() {
             return Err(ChatError::malformed("the token is empty"));
         }
-        let mut value = visible(&format!("Bearer {}", token.secret))
+        let mut value = visible(&format!("Bearer {secret}"))
             .ok_or_else(|| ChatError::malformed("the token is no visible ASCII"))?;
         value.set_sensitive(true);
         Ok((value, token.expires_in))

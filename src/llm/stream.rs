@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use super::client::Llm;
 use crate::agent::Stopper;
-use crate::chat::{ChatError, ChatReply, ErrorKind, Piece, Reading};
+use crate::chat::{ChatError, ChatReply, Piece, Reading};
 
 /// The answer of a model as it comes: an iterator of [`Piece`]s.
 ///
@@ -39,10 +39,10 @@ impl<L: Deref<Target = Llm>> ChatStream<L> {
     ///
     /// # Errors
     /// As those of the pieces. Of a stream that has failed already,
-    /// [`CutShort`](ErrorKind::CutShort): [`reply`](Self::reply) has what had come.
+    /// [`CutShort`](crate::chat::ErrorKind::CutShort), with what had come.
     pub fn finish(mut self) -> Result<ChatReply, ChatError> {
         if self.failed {
-            return Err(ChatError::new(ErrorKind::CutShort, "the stream had failed before"));
+            return Err(self.reading.failed_before());
         }
         for piece in &mut self {
             piece?;

@@ -178,3 +178,11 @@ fn a_refused_token_is_renewed_although_the_refusal_never_ends() {
     let seen = server.requests();
     assert_eq!(seen.last().unwrap().header("authorization"), Some("Bearer token-1"));
 }
+
+#[test]
+fn the_first_piece_is_timed_also_if_nothing_ends_its_event() {
+    let server = TestServer::start().unwrap();
+    server.plan(Reply::ok().pieces(["data: done"]));
+    let reply = plain(&server, chat_config()).stream(&key(), "a").unwrap().finish().unwrap();
+    assert!(reply.text() == "done" && reply.timing().first_piece.is_some(), "{reply:?}");
+}

@@ -1,8 +1,9 @@
 //! What servers quote of a request or a token, in whichever way they write it, is not shown.
 
-use llm_pool::chat::{ChatError, ChatRequest, GigaChat, Message, Tool};
+use llm_pool::chat::{ChatError, ChatRequest, GigaChat, Message, Token, TokenSource, Tool};
 use llm_pool::llm::Provider;
 use llm_pool::test_server::{Reply, TestServer};
+use llm_pool::ureq::Agent;
 use serde_json::json;
 
 use crate::*;
@@ -143,4 +144,39 @@ fn a_token_that_was_renewed_meanwhile_is_not_shown_by_the_stream_that_was_opened
     pool.chat(&key(), &hi()).unwrap();
     let said = said(&stream.finish().unwrap_err());
     assert!(!said.contains("access-of-yesterday"), "{said}");
+}
+
+#[test]
+fn a_sentence_without_spaces_in_a_further_field_is_not_shown() {
+    let server = TestServer::start().unwrap();
+    for secret in ["发射代码是零零零零不要告诉任何人", "code:\n0000-ALPHA\ntell-nobody"]
+    {
+        server.plan(Reply::status(400).message(format!("refused: {secret}")));
+        let request = ChatRequest::new(vec![Message::user("Hi")]).extra("system", secret);
+        let error = once(&server).chat(&key(), request).unwrap_err();
+        assert_eq!(error.message(), "refused: ***");
+    }
+}
+
+#[test]
+fn a_key_with_a_space_after_it_is_not_shown() {
+    let server = TestServer::start().unwrap();
+    let url = format!("{}/v1", server.url());
+    for provider in [
+        Provider::new(&url).api_key(format!("{KEY} ")),
+        Provider::new(&url).header("x-api-key", format!("{KEY} ")),
+        Provider::new(&url).tokens(Spaced),
+    ] {
+        server.plan(Reply::status(400).message(format!("not with {KEY}")));
+        let error = pool_of(provider, chat_config()).chat(&key(), &hi()).unwrap_err();
+        assert_eq!(error.message(), "not with ***");
+    }
+}
+
+struct Spaced;
+
+impl TokenSource for Spaced {
+    fn fetch(&self, _: &Agent) -> Result<Token, ChatError> {
+        Ok(Token::new(format!("{KEY} ")))
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use llm_pool::chat::{ChatError, ChatRequest, ErrorKind, Seen, Token, TokenSource};
+use llm_pool::chat::{ChatError, ChatRequest, ErrorKind, GigaChat, Seen, Token, TokenSource};
 use llm_pool::llm::Provider;
 use llm_pool::test_server::{Fault, Reply, TestServer};
 use llm_pool::ureq::Agent;
@@ -121,4 +121,67 @@ fn settings_in_headers_are_words_and_keys_are_secrets() {
     server.plan(Reply::status(400).message(format!("no application/json with {KEY}")));
     let error = pool.chat(&key(), &hi()).unwrap_err();
     assert_eq!(error.message(), "no application/json with ***");
+}
+
+#[test]
+fn a_server_that_refused_a_token_has_seen_the_call_also_if_there_is_no_other_token() {
+    let server = TestServer::start().unwrap();
+    let url = server.url();
+    let gigachat = GigaChat::new("a2V5").oauth_url(format!("{url}/oauth")).base_url(url);
+    let pool = pool_of(Provider::from(gigachat), chat_config().max_retries(0));
+    let token = r#"{"access_token":"of-today","expires_at":0}"#;
+    server.set_reply(Reply::ok().at("/oauth").body(token));
+    server.set_reply(Reply::ok().at("/chat/completions").body(crate::hostile::GOOD));
+    pool.chat(&key(), &hi()).unwrap();
+    server.set_reply(Reply::status(403).at("/oauth").message("no more"));
+    server.plan(Reply::status(401).at("/chat/completions").body("{}"));
+    let error = pool.chat(&key(), &hi()).unwrap_err();
+    assert_eq!((error.kind(), error.seen()), (ErrorKind::Unauthorized, Seen::Yes), "{error}");
+}
+
+#[test]
+fn a_stream_that_is_finished_after_it_failed_still_tells_what_it_was() {
+    let server = TestServer::start().unwrap();
+    let pool = pool(&server);
+    server.plan(Reply::status(503).body("{}"));
+    server.plan(Reply::ok().pieces([said("half ")]));
+    let mut stream = pool.stream(&key(), &hi()).unwrap();
+    assert!(stream.by_ref().any(|piece| piece.is_err()));
+    let error = stream.finish().unwrap_err();
+    assert_eq!((error.seen(), error.tries()), (Seen::Yes, 2), "{error:?}");
+    assert_eq!(error.text_so_far(), "half ", "the stream itself is gone");
+    assert!(error.to_string().starts_with("test:small: "), "{error}");
+}
+
+#[test]
+fn the_time_of_a_stream_that_failed_does_not_go_on() {
+    let server = TestServer::start().unwrap();
+    server.plan(Reply::ok().pieces([said("half ")]));
+    let mut stream = once(&server).stream(&key(), &hi()).unwrap();
+    let error = stream.by_ref().find_map(Result::err).unwrap();
+    std::thread::sleep(millis(2));
+    assert_eq!(stream.reply().timing(), error.partial().unwrap().timing());
+}
+
+#[test]
+fn what_is_said_further_stands_beside_what_was_said_before() {
+    let server = TestServer::start().unwrap();
+    let pool = pool(&server);
+    let refusal = Reply::status(404).header("x-should-retry", "true").retry_after(secs(60));
+    server.plan(refusal.body("{}"));
+    let handle = pool.clone();
+    let caller = spawn(move || handle.chat(&key(), &hi()).unwrap_err());
+    server.wait_until(LIMIT, |seen| seen.requests == 1 && seen.in_flight == 0).unwrap();
+    eventually(|| in_use(&pool) == 0);
+    assert!(pool.drain(LIMIT));
+    let said = caller.result().to_string();
+    assert!(said.contains("/v1/chat/completions; and for another try"), "{said}");
+}
+
+#[test]
+fn an_empty_vector_is_told_as_what_it_is() {
+    let server = TestServer::start().unwrap();
+    server.plan(Reply::ok().body(r#"{"data":[{"index":0,"embedding":[]}]}"#));
+    let error = once(&server).embed(&key(), &["a"]).unwrap_err();
+    assert_eq!(error.message(), "an empty vector came");
 }

@@ -107,6 +107,18 @@ fn text(getting: &Receiver<Result<Sendable, ChatError>>) -> String {
 }
 
 #[test]
+fn a_token_that_comes_again_and_again_does_not_make_others_be_forgotten() {
+    let stage = Stage::new();
+    for secret in ["of-yesterday"].into_iter().chain(["again"; 2 * KNOWN]) {
+        let getting = stage.get(None);
+        stage.next().send(token(secret)).unwrap();
+        assert_eq!(text(&getting), format!("{secret} fresh"));
+        stage.time.advance(SECS(3600));
+    }
+    assert_eq!(stage.tokens.hidden("not with of-yesterday".to_owned()), "not with ***");
+}
+
+#[test]
 fn twenty_threads_cost_one_fetch() {
     let stage = Stage::new();
     let getting: Vec<_> = (0..20).map(|_| stage.get(None)).collect();
