@@ -59,7 +59,7 @@ impl<T> Drop for Kept<T> {
     fn drop(&mut self) {
         let value = self.0.take();
         if let Err(said) = caught(|| drop(value)) {
-            say!(Error, "the drop of a pool's manager panicked: {}", one_line(&said));
+            say!(Error, "the drop of what a pool or balancer kept panicked: {}", one_line(&said));
         }
     }
 }

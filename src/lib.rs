@@ -29,6 +29,7 @@
 //! - [`keyed`] has one pool per key, by host, by model or by what you like, under shared limits.
 //! - [`llm`] has clients by provider, model and parameters, ready to call their model;
 //!   [`agent::OriginPool`] has agents by base URL, one such pool process-wide if you like.
+//! - [`balance`] picks one of several endpoints for a call, measures them and lets the sick ones rest.
 //! - `chat`, with the feature of that name, has those clients ask their model, for a whole answer or
 //!   a stream, in the dialects of several providers.
 //! - [`sizing`] says how big a pool should be, from how many tasks call or from what was measured.
@@ -42,6 +43,7 @@
 //! error, key_error, clock, caught, setters: nothing below them
 //! pool         -> these            generic: Manage, Slots, Pool, Lease, workers
 //! keyed        -> pool, sizing     one pool a key, under shared limits; advice
+//! balance      -> these            endpoints, strategies, cooldown; knows no HTTP and no pool
 //! agent        -> pool, keyed      ureq agents: TLS, DNS, time-outs, checks, bodies; by base URL
 //! chat         -> agent, keyed     one call to a model, in the dialect of its provider
 //! llm          -> agent, keyed     clients by model; with the feature `chat` also -> chat
@@ -59,17 +61,18 @@
 //! # Logs
 //!
 //! Through the [`log`] crate: *debug* for every item created or evicted (with the reason) and for
-//! a pool's start and end; *info* when an unhealthy item recovered and when a call to a
+//! a pool's start and end; *info* when an unhealthy item recovered, when an endpoint is back in service and when a call to a
 //! model is tried again; *warn* for a token that could not be renewed ahead of time, a failed creation
 //! or check, a check given up, a thread that could not be had, a time-out, a slow wait, a pool
-//! nearly full, a lease held too long and a wait that may be for itself; *error* for a panic in
-//! user code. Nothing is logged under a lock. Every message names its pool.
+//! nearly full, a lease held too long, an endpoint that rests or should and a wait that may be for itself; *error* for a panic in
+//! user code. Nothing is logged under a lock. Every message names its pool or balancer.
 
 // The public API never panics, and a library does not print. Tests may.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::panic))]
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod agent;
+pub mod balance;
 mod caught;
 #[cfg(feature = "chat")]
 pub mod chat;
