@@ -46,7 +46,7 @@
 //! balance      -> these            endpoints, strategies, cooldown; knows no HTTP and no pool
 //! agent        -> pool, keyed      ureq agents: TLS, DNS, time-outs, checks, bodies; by base URL
 //! chat         -> agent, keyed     one call to a model, in the dialect of its provider
-//! llm          -> agent, keyed     clients by model; with the feature `chat` also -> chat
+//! llm          -> agent, keyed     clients by model; with the feature `chat` also -> chat, balance
 //! sizing       -> pool's Stats     pure arithmetic
 //! test_server  -> nothing          a stand-in for an LLM server
 //! ```

@@ -46,6 +46,9 @@ pub struct ChatRequest<'a> {
     /// is there takes its place. Where a provider has its fields in several places, they go to the
     /// outermost.
     pub extra: Map<String, Value>,
+    /// Names the conversation, for groups of models that keep one on one endpoint; see
+    /// [`Sticky`](crate::balance::Sticky). Not sent.
+    pub conversation: Option<String>,
     /// How long it may take in all: waiting for a client, pauses and tries included. In place of
     /// the total time-out of a try. Default as long as the single steps may.
     pub within: Option<Duration>,
@@ -205,6 +208,13 @@ impl<'a> ChatRequest<'a> {
         self
     }
 
+    /// Sets [`conversation`](Self#structfield.conversation).
+    #[must_use]
+    pub fn conversation(mut self, name: impl Into<String>) -> Self {
+        self.conversation = Some(name.into());
+        self
+    }
+
     /// Sets [`within`](Self#structfield.within).
     #[must_use]
     pub fn within(mut self, within: impl Into<Option<Duration>>) -> Self {
@@ -282,8 +292,18 @@ impl<'a> From<&'a ChatRequest<'_>> for ChatRequest<'a> {
         let (stop, tools, extra) =
             (request.stop.clone(), request.tools.clone(), request.extra.clone());
         let response_format = request.response_format.clone();
-        let tool_choice = request.tool_choice.clone();
-        Self { messages, stop, tools, extra, response_format, tool_choice, ..*request }
+        let (tool_choice, conversation) =
+            (request.tool_choice.clone(), request.conversation.clone());
+        Self {
+            messages,
+            stop,
+            tools,
+            extra,
+            response_format,
+            tool_choice,
+            conversation,
+            ..*request
+        }
     }
 }
 

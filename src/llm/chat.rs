@@ -203,20 +203,18 @@ impl LlmPool {
         let mut tries = Tries::new(key);
         let mut failed: Option<ChatError> = None;
         loop {
-            let llm = match began.until {
-                Some(at) => self.get_within(key, at.saturating_duration_since(Instant::now())),
-                None => self.get(key),
-            };
-            let llm = match (llm, failed.take()) {
+            let llm = match (self.client(key, &mut began), failed.take()) {
                 (Ok(llm), _) => llm,
-                (Err(error), None) => return Err(ChatError::from(error).of_model(key)),
+                (Err(error), None) => return Err(error),
                 // What the call itself met says more.
                 (Err(error), Some(failed)) => {
-                    let more = format_args!("and for another try there was no client: {error}");
+                    let more = format_args!(
+                        "and for another try there was no client: {}",
+                        error.message()
+                    );
                     return Err(failed.with_more(more));
                 }
             };
-            began.waited = began.waited.saturating_add(llm.take_waited());
             match call(llm, began) {
                 Ok(done) => return Ok(done),
                 Err(error) => {
@@ -225,6 +223,18 @@ impl LlmPool {
                 }
             }
         }
+    }
+
+    /// A client for one try.
+    #[track_caller]
+    pub(super) fn client(&self, key: &ModelKey, began: &mut Began) -> Result<LlmLease, ChatError> {
+        let llm = match began.until {
+            Some(at) => self.get_within(key, at.saturating_duration_since(Instant::now())),
+            None => self.get(key),
+        };
+        let llm = llm.map_err(|error| ChatError::from(error).of_model(key))?;
+        began.waited = began.waited.saturating_add(llm.take_waited());
+        Ok(llm)
     }
 
     /// Sleeps for `pause`, or until the pool is closed, which is looked for now and then.

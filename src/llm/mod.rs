@@ -12,6 +12,8 @@
 #[cfg(feature = "chat")]
 mod chat;
 mod client;
+#[cfg(feature = "chat")]
+mod groups;
 mod provider;
 #[cfg(feature = "chat")]
 mod stream;
@@ -21,7 +23,10 @@ use std::collections::BTreeMap;
 pub use client::{Llm, LlmManager};
 pub use provider::Provider;
 #[cfg(feature = "chat")]
-pub use stream::ChatStream;
+pub use {
+    groups::{Group, GroupStream, ModelGroups},
+    stream::ChatStream,
+};
 
 use crate::agent::{AgentConfig, AgentManager};
 #[cfg(feature = "chat")]
