@@ -117,6 +117,22 @@ fn the_fallbacks_of_a_group_are_asked_when_it_has_no_more_to_offer() {
 }
 
 #[test]
+fn a_group_that_stands_in_for_two_is_asked_once() {
+    let servers = servers::<4>();
+    let group = |number: usize| Group::default().endpoint(key(number));
+    let groups = [
+        ("a", group(0).fallback("b").fallback("c")),
+        ("b", group(1).fallback("d")),
+        ("c", group(2).fallback("d")),
+        ("d", group(3)),
+    ];
+    let groups = ModelGroups::new(pool(&servers), groups).unwrap();
+    servers.iter().for_each(|server| server.set_reply(Reply::status(500)));
+    assert_eq!(groups.chat("a", "Hi").unwrap_err().tries(), 4);
+    assert_eq!(seen(&servers), [1, 1, 1, 1]);
+}
+
+#[test]
 fn a_fallback_for_a_cause_is_asked_for_that_alone() {
     let servers = servers::<3>();
     let group = |number: usize| Group::default().endpoint(key(number));

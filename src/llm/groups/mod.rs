@@ -165,10 +165,14 @@ impl ModelGroups {
         first.budget.deposit();
         let mut began = Began::now(request.within);
         let mut call = Running { request, budget: &first.budget, began: &mut began, tried: 0 };
-        // In this order, each once: fallbacks know no circle.
-        let mut waiting = vec![(name, first)];
+        let (mut waiting, mut asked) = (vec![(name, first)], Vec::new());
         let mut failed: Option<ChatError> = None;
         while let Some((name, ready)) = waiting.pop() {
+            // Two groups may have the same fallback.
+            if asked.contains(&name) {
+                continue;
+            }
+            asked.push(name);
             match call.run(name, ready, false, &mut attempt) {
                 Ok(done) => return Ok(done),
                 Err(error) => {
