@@ -10,7 +10,8 @@ pub enum ErrorKind {
     Invalid,
     /// The pool gave no client; the [source](std::error::Error::source) is its [`GetError`](crate::GetError).
     NoLease,
-    /// No connection could be had: name, network, TLS or proxy. Nothing was sent.
+    /// No connection could be had: name, network, TLS or proxy. Nothing was sent; of
+    /// several tries, by the last one.
     Unreachable,
     /// The connection broke before the answer was whole, or what came is no HTTP.
     Broken,

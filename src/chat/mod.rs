@@ -53,5 +53,5 @@ pub use token::{Token, TokenSource};
 
 pub(crate) use call::{Line, Service};
 pub(crate) use reading::{Reading, Request};
-pub(crate) use retry::{Began, Tries};
+pub(crate) use retry::Began;
 pub(crate) use token::SharedToken;

@@ -33,15 +33,6 @@ impl Began {
         let until = within.and_then(|within| at.checked_add(within.min(FOREVER)));
         Self { at, waited: Duration::ZERO, until, tries: 0, seen: Seen::No }
     }
-}
-
-/// The pauses between the tries of a call.
-pub(crate) struct Tries<'a>(&'a ModelKey);
-
-impl<'a> Tries<'a> {
-    pub(crate) fn new(key: &'a ModelKey) -> Self {
-        Self(key)
-    }
 
     /// Pauses, by `sleep`, and returns the error if the call is to be tried again.
     ///
@@ -49,19 +40,18 @@ impl<'a> Tries<'a> {
     /// The same error if it is not.
     pub(crate) fn pause(
         &mut self,
+        key: &ModelKey,
         error: ChatError,
-        began: &mut Began,
         sleep: impl FnOnce(Duration),
     ) -> Result<ChatError, ChatError> {
         let Some(pause) = error.pause() else { return Err(error) };
-        let left = began.until.map(|at| at.saturating_duration_since(Instant::now()));
+        let left = self.until.map(|at| at.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left <= pause) {
             return Err(error);
         }
-        began.tries += 1;
-        began.seen = began.seen.max(error.seen());
-        let key = self.0;
-        say!(Info, "{key}: try {} failed and is repeated in {pause:.1?}: {error}", began.tries);
+        self.tries += 1;
+        self.seen = self.seen.max(error.seen());
+        say!(Info, "{key}: try {} failed and is repeated in {pause:.1?}: {error}", self.tries);
         sleep(pause);
         Ok(error)
     }

@@ -8,7 +8,7 @@ use super::client::Llm;
 use super::stream::ChatStream;
 use super::{LlmLease, LlmPool};
 use crate::chat::{
-    Began, ChatError, ChatReply, ChatRequest, Embeddings, Line, Model, Reading, Request, Tries,
+    Began, ChatError, ChatReply, ChatRequest, Embeddings, Line, Model, Reading, Request,
 };
 use crate::keyed::ModelKey;
 
@@ -102,13 +102,12 @@ impl Llm {
     ) -> Result<T, ChatError> {
         let mut began = Began { waited: self.take_waited(), ..Began::now(within) };
         began.until = self.line().given_until(began.until);
-        let mut tries = Tries::new(self.key());
         loop {
             match call(began) {
                 Ok(done) => return Ok(done),
                 // If it is stopped meanwhile, the next try says so.
                 Err(error) => {
-                    tries.pause(error, &mut began, |pause| self.pause(pause))?;
+                    began.pause(self.key(), error, |pause| self.pause(pause))?;
                 }
             }
         }
@@ -200,7 +199,6 @@ impl LlmPool {
         mut call: impl FnMut(LlmLease, Began) -> Result<T, ChatError>,
     ) -> Result<T, ChatError> {
         let mut began = Began::now(within);
-        let mut tries = Tries::new(key);
         let mut failed: Option<ChatError> = None;
         loop {
             let llm = match (self.client(key, &mut began), failed.take()) {
@@ -219,7 +217,7 @@ impl LlmPool {
                 Ok(done) => return Ok(done),
                 Err(error) => {
                     let pause = |pause| self.pause(pause);
-                    failed = Some(tries.pause(error, &mut began, pause)?);
+                    failed = Some(began.pause(key, error, pause)?);
                 }
             }
         }

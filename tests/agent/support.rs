@@ -88,6 +88,11 @@ impl Drop for Server {
 
 /// The head of the next request, its body passed over; none at the end of the connection.
 pub fn read_request(stream: &mut dyn Read) -> io::Result<Option<String>> {
+    Ok(read_whole(stream)?.map(|(head, _)| head))
+}
+
+/// The head and the body of the next request; none at the end of the connection.
+pub fn read_whole(stream: &mut dyn Read) -> io::Result<Option<(String, Vec<u8>)>> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -98,8 +103,9 @@ pub fn read_request(stream: &mut dyn Read) -> io::Result<Option<String>> {
     }
     let head = String::from_utf8(head).unwrap();
     let length = header(&head, "content-length").map_or(0, |length| length.parse().unwrap());
-    stream.read_exact(&mut vec![0; length])?;
-    Ok(Some(head))
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    Ok(Some((head, body)))
 }
 
 pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {

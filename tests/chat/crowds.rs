@@ -2,8 +2,6 @@
 //! dropped.
 
 use std::collections::HashMap;
-use std::io::{self, Read};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -13,7 +11,7 @@ use llm_pool::llm::{LlmPool, Provider};
 use llm_pool::test_server::{Fault, Reply, TestServer};
 
 use crate::hostile::GOOD;
-use crate::raw::{Server, header, ok};
+use crate::raw::{Server, ok, read_whole};
 use crate::support::*;
 use crate::*;
 
@@ -184,7 +182,7 @@ fn closing(reads_on: bool) -> (Server, Asked) {
             if number == 3 && !reads_on {
                 return Ok(());
             }
-            let Some(body) = read_body(&mut stream)? else { return Ok(()) };
+            let Some((_, body)) = read_whole(&mut stream)? else { return Ok(()) };
             let body: serde_json::Value = serde_json::from_slice(&body)?;
             let question = body["messages"][0]["content"].as_str().unwrap().to_owned();
             *seen.lock().unwrap().entry(question.clone()).or_default() += 1;
@@ -196,22 +194,6 @@ fn closing(reads_on: bool) -> (Server, Asked) {
         Ok(())
     });
     (server, asked)
-}
-
-/// The body of the next request; none at the end of the connection.
-fn read_body(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        if stream.read(&mut byte)? == 0 {
-            return Ok(None);
-        }
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8(head).unwrap();
-    let mut body = vec![0; header(&head, "content-length").unwrap().parse().unwrap()];
-    stream.read_exact(&mut body)?;
-    Ok(Some(body))
 }
 
 fn question(number: usize, round: usize) -> String {
@@ -278,7 +260,7 @@ fn a_stale_connection_of_a_stream_costs_no_try_either() {
     let count = read.clone();
     let server = Server::accept(move |mut stream| {
         for number in 0.. {
-            if read_body(&mut stream)?.is_none() {
+            if read_whole(&mut stream)?.is_none() {
                 return Ok(());
             }
             count.fetch_add(1, SeqCst);

@@ -6,6 +6,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/one_call.rs"]
+mod one_call;
+
 mod answers;
 mod refusals;
 mod replay;

@@ -1,7 +1,9 @@
 //! Pools whose provider is the embedded server, and what Anthropic's API would say there.
 
+pub use crate::one_call::weather;
+use crate::one_call::{refused_by, sent_to, streamed_by};
 use llm_pool::agent::{AgentConfig, Proxy};
-use llm_pool::chat::{ChatConfig, ChatError, ChatReply, ChatRequest, ErrorKind, Piece, Seen, Tool};
+use llm_pool::chat::{ChatConfig, ChatError, ChatReply, ChatRequest, Piece};
 use llm_pool::keyed::ModelKey;
 use llm_pool::llm::{LlmConfig, LlmPool, Provider};
 use llm_pool::test_server::{Reply, TestServer};
@@ -107,24 +109,20 @@ pub fn hello() -> Vec<String> {
     ]
 }
 
+fn both() -> (TestServer, LlmPool) {
+    let server = server();
+    let pool = pool_of(&server);
+    (server, pool)
+}
+
 /// What was sent for this request.
 pub fn sent(key: &ModelKey, request: &ChatRequest<'_>) -> Value {
-    let server = server();
-    server.plan(whole(text("Yes."), "end_turn"));
-    pool_of(&server).chat(key, request.clone()).unwrap();
-    server.requests()[0].json().unwrap()
+    sent_to(both(), key, request, whole(text("Yes."), "end_turn"))
 }
 
 /// What is said about a request that is not sent.
 pub fn refused(request: &ChatRequest<'_>) -> String {
-    let server = server();
-    let pool = pool_of(&server);
-    let error = pool.chat(&key(), request.clone()).unwrap_err();
-    assert_eq!((error.kind(), error.seen()), (ErrorKind::Invalid, Seen::No), "{error}");
-    let streamed = pool.stream(&key(), request.clone()).unwrap_err();
-    assert_eq!(streamed.to_string(), error.to_string());
-    assert_eq!(server.stats().requests, 0);
-    error.message().to_owned()
+    refused_by(both(), &key(), request)
 }
 
 pub fn answered(reply: Reply) -> Result<ChatReply, ChatError> {
@@ -135,20 +133,5 @@ pub fn answered(reply: Reply) -> Result<ChatReply, ChatError> {
 
 /// The pieces of a stream, and what it came to.
 pub fn streamed(reply: Reply) -> (Vec<Piece>, Result<ChatReply, ChatError>) {
-    let server = server();
-    server.plan(reply);
-    let mut stream = pool_of(&server).stream(&key(), "Hi").unwrap();
-    let mut pieces = Vec::new();
-    for piece in &mut stream {
-        match piece {
-            Ok(piece) => pieces.push(piece),
-            Err(error) => return (pieces, Err(error)),
-        }
-    }
-    (pieces, Ok(stream.reply()))
-}
-
-pub fn weather() -> Tool {
-    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}});
-    Tool::new("get_weather", "Tells the weather.", schema)
+    streamed_by(both(), &key(), reply)
 }
