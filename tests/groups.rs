@@ -97,6 +97,21 @@ fn an_endpoint_that_refused_rests_and_gets_no_calls() {
 }
 
 #[test]
+fn an_endpoint_with_too_much_to_do_is_told_from_one_that_failed() {
+    for (status, cause) in
+        [(503, Cause::Overloaded), (529, Cause::Overloaded), (500, Cause::Server)]
+    {
+        let servers = servers::<2>();
+        let groups = groups_of(&servers, in_order(&servers));
+        servers[0].plan(Reply::status(status));
+        assert!(groups.chat("all", "Hi").is_ok());
+        let first = &groups.stats("all").unwrap().endpoints[0];
+        assert_eq!((first.failures.of(cause), first.failures.total()), (1, 1), "{status}");
+        assert_eq!(first.rests, 0, "one is not enough");
+    }
+}
+
+#[test]
 fn the_fallbacks_of_a_group_are_asked_when_it_has_no_more_to_offer() {
     let servers = servers::<3>();
     let group = |number: usize| Group::default().endpoint(key(number));
@@ -162,7 +177,8 @@ fn a_stream_that_began_is_not_begun_elsewhere() {
     assert!(stream.next().is_none() && stream.key().is_none());
     assert_eq!(seen(&servers), [2, 1]);
     let stats = groups.stats("all").unwrap();
-    assert_eq!(stats.endpoints[0].failures.of(Cause::Server), 2);
+    let failures = &stats.endpoints[0].failures;
+    assert_eq!((failures.of(Cause::Overloaded), failures.of(Cause::Server)), (1, 1));
     assert!(stats.endpoints.iter().all(|endpoint| endpoint.in_use == 0));
     drop(groups.stream("all", "Hi").unwrap());
     assert_eq!(groups.stats("all").unwrap().endpoints[0].abandoned, 1);

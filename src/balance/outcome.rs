@@ -65,8 +65,10 @@ pub enum Cause {
     RateLimited,
     /// No connection could be had. Rests at once.
     ConnectRefused,
-    /// The endpoint failed, such as status 5xx. Counts towards the ratio.
+    /// The endpoint failed, such as status 500. Counts towards the ratio.
     Server,
+    /// The endpoint has too much to do, whoever asks: status 503 and 529. Counts towards the ratio.
+    Overloaded,
     /// It took too long. Counts towards the ratio.
     TimedOut,
     /// The connection broke or the answer made no sense. Counts towards the ratio.
@@ -85,6 +87,7 @@ impl Cause {
         Self::RateLimited,
         Self::ConnectRefused,
         Self::Server,
+        Self::Overloaded,
         Self::TimedOut,
         Self::Broken,
         Self::Client,
@@ -119,6 +122,7 @@ impl fmt::Display for Cause {
             Self::RateLimited => "rate limited",
             Self::ConnectRefused => "connection refused",
             Self::Server => "server error",
+            Self::Overloaded => "overloaded",
             Self::TimedOut => "timed out",
             Self::Broken => "broken",
             Self::Client => "client error",

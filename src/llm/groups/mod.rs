@@ -332,6 +332,7 @@ pub(super) fn failure(error: &ChatError) -> Failure {
         ErrorKind::NotFound => Cause::NotFound,
         ErrorKind::RateLimited | ErrorKind::Quota => Cause::RateLimited,
         ErrorKind::Unreachable => Cause::ConnectRefused,
+        ErrorKind::Server if is_overload(error.status()) => Cause::Overloaded,
         ErrorKind::Server => Cause::Server,
         ErrorKind::TimedOut => Cause::TimedOut,
         ErrorKind::Broken | ErrorKind::CutShort | ErrorKind::Stalled | ErrorKind::Malformed => {
@@ -346,6 +347,11 @@ pub(super) fn failure(error: &ChatError) -> Failure {
         | ErrorKind::TooLarge => Cause::Client,
     };
     Failure::from(cause).retry_after(error.retry_after())
+}
+
+/// 529 is what Anthropic has for 503: <https://docs.anthropic.com/en/api/errors>.
+fn is_overload(status: Option<u16>) -> bool {
+    matches!(status, Some(503 | 529))
 }
 
 impl fmt::Debug for ModelGroups {
