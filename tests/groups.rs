@@ -1,50 +1,22 @@
 //! Groups of models: how a call goes on where another endpoint may do better, and where it does not.
 
+#[path = "support/endpoints.rs"]
+mod endpoints;
 mod support;
 
 use std::time::Instant;
 
-use llm_pool::agent::{AgentConfig, Proxy};
+use endpoints::*;
 use llm_pool::balance::{BalanceConfig, Cause, Cooldown, Endpoint, Priority, RoundRobin, Sticky};
-use llm_pool::chat::{ChatRequest, ErrorKind, Message, Seen};
+use llm_pool::chat::{ChatConfig, ChatRequest, ErrorKind, Message, Seen};
 use llm_pool::keyed::ModelKey;
-use llm_pool::llm::{Group, LlmConfig, LlmPool, ModelGroups, Provider};
-use llm_pool::test_server::{Fault, Reply, TestServer};
+use llm_pool::llm::{Group, ModelGroups};
+use llm_pool::test_server::{Fault, Reply};
 use support::*;
 
-fn servers<const N: usize>() -> [TestServer; N] {
-    [(); N].map(|()| TestServer::start().unwrap())
-}
-
-/// With a provider a server: "0", "1" and so on.
-fn pool(servers: &[TestServer]) -> LlmPool {
-    let mut config = LlmConfig::default().agents(AgentConfig::default().proxy(Proxy::Direct));
-    for (number, server) in servers.iter().enumerate() {
-        let provider = Provider::new(format!("{}/v1", server.url()));
-        config = config.provider(number.to_string(), provider);
-    }
-    config.build().unwrap()
-}
-
-fn key(number: usize) -> ModelKey {
-    ModelKey::new(number.to_string(), "m")
-}
-
-/// All servers, the first one first.
-fn in_order(servers: &[TestServer]) -> Group {
-    let balance = BalanceConfig::default().strategy(Priority);
-    let endpoints = (0..servers.len()).map(|number| {
-        Endpoint::new(number.to_string(), key(number)).order(u32::try_from(number).unwrap())
-    });
-    endpoints.fold(Group::default().balance(balance), Group::endpoint)
-}
-
-fn groups_of(servers: &[TestServer], group: Group) -> ModelGroups {
-    ModelGroups::new(pool(servers), [("all", group)]).unwrap()
-}
-
-fn seen(servers: &[TestServer]) -> Vec<u64> {
-    servers.iter().map(|server| server.stats().requests).collect()
+/// No second round.
+fn once() -> ChatConfig {
+    ChatConfig::default().max_retries(0)
 }
 
 #[test]
@@ -116,7 +88,7 @@ fn the_fallbacks_of_a_group_are_asked_when_it_has_no_more_to_offer() {
     let servers = servers::<3>();
     let group = |number: usize| Group::default().endpoint(key(number));
     let groups = ModelGroups::new(
-        pool(&servers),
+        pool_with(&servers, once()),
         [("a", group(0).fallback("b").fallback("c")), ("b", group(1)), ("c", group(2))],
     );
     let groups = groups.unwrap();
@@ -141,7 +113,7 @@ fn a_group_that_stands_in_for_two_is_asked_once() {
         ("c", group(2).fallback("d")),
         ("d", group(3)),
     ];
-    let groups = ModelGroups::new(pool(&servers), groups).unwrap();
+    let groups = ModelGroups::new(pool_with(&servers, once()), groups).unwrap();
     servers.iter().for_each(|server| server.set_reply(Reply::status(500)));
     assert_eq!(groups.chat("a", "Hi").unwrap_err().tries(), 4);
     assert_eq!(seen(&servers), [1, 1, 1, 1]);

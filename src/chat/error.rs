@@ -233,13 +233,13 @@ impl ChatError {
         self
     }
 
-    pub(super) fn with_seen(mut self, seen: Seen) -> Self {
+    pub(crate) fn with_seen(mut self, seen: Seen) -> Self {
         self.0.seen = seen;
         self
     }
 
     /// Before the next try; `None` if there is to be none.
-    pub(super) fn pause(&self) -> Option<Duration> {
+    pub(crate) fn pause(&self) -> Option<Duration> {
         self.0.pause
     }
 

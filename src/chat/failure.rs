@@ -28,7 +28,7 @@ impl Line<'_> {
                 None => shown,
             }
         });
-        let pause = pause_after(&error, began.tries, &self.service.config, chance());
+        let pause = pause_after(&error, began.pauses, &self.service.config, chance());
         let seen = error.seen().max(began.seen);
         let error = error.after(began.tries).with_pause(pause).with_seen(seen);
         error.of_model(format_args!("{}:{}", self.key.provider(), self.key.model()))

@@ -22,6 +22,9 @@ pub(crate) struct Began {
     pub(crate) until: Option<Instant>,
     /// Tries that failed.
     pub(crate) tries: u32,
+    /// Pauses, of which there may be as many as retries. Fewer than tries where several endpoints
+    /// are tried between two.
+    pub(crate) pauses: u32,
     /// Whether the server may have seen one of them.
     pub(crate) seen: Seen,
 }
@@ -31,7 +34,7 @@ impl Began {
         let at = Instant::now();
         // A time beyond all clocks is a deadline too, and stands in place of what it stands for.
         let until = within.and_then(|within| at.checked_add(within.min(FOREVER)));
-        Self { at, waited: Duration::ZERO, until, tries: 0, seen: Seen::No }
+        Self { at, waited: Duration::ZERO, until, tries: 0, pauses: 0, seen: Seen::No }
     }
 
     /// Pauses, by `sleep`, and returns the error if the call is to be tried again.
@@ -49,7 +52,8 @@ impl Began {
         if left.is_some_and(|left| left <= pause) {
             return Err(error);
         }
-        self.tries += 1;
+        self.tries = self.tries.saturating_add(1);
+        self.pauses = self.pauses.saturating_add(1);
         self.seen = self.seen.max(error.seen());
         say!(Info, "{key}: try {} failed and is repeated in {pause:.1?}: {error}", self.tries);
         sleep(pause);
@@ -57,21 +61,21 @@ impl Began {
     }
 }
 
-/// How long to pause before the next try; `None` if there is to be none.
+/// How long to pause before the next try, after so many pauses; `None` if there is to be none.
 pub(super) fn pause_after(
     error: &ChatError,
-    tries: u32,
+    pauses: u32,
     config: &ChatConfig,
     chance: f64,
 ) -> Option<Duration> {
-    if tries >= config.max_retries || !error.is_tried_again() {
+    if pauses >= config.max_retries || !error.is_tried_again() {
         return None;
     }
     match error.retry_after() {
         Some(asked) if asked > MAX_RETRY_AFTER => None,
         Some(asked) if !asked.is_zero() => Some(asked),
         _ => {
-            let doubled = config.first_pause.saturating_mul(2_u32.saturating_pow(tries));
+            let doubled = config.first_pause.saturating_mul(2_u32.saturating_pow(pauses));
             let pause = doubled.min(config.max_pause);
             Some(pause.saturating_sub((pause / 4).mul_f64(chance)))
         }

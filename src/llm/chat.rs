@@ -236,7 +236,7 @@ impl LlmPool {
     }
 
     /// Sleeps for `pause`, or until the pool is closed, which is looked for now and then.
-    fn pause(&self, pause: Duration) {
+    pub(super) fn pause(&self, pause: Duration) {
         const NAP: Duration = Duration::from_millis(50);
         let began = Instant::now();
         while !self.is_closed() {

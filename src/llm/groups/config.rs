@@ -122,6 +122,7 @@ pub(super) fn ready(groups: Vec<(String, Group)>) -> Result<BTreeMap<String, Rea
         let balancer = problems.value(&shown, Balancer::new(balance, group.endpoints.clone()));
         made.extend(balancer.map(|balancer| {
             let ready = Ready {
+                name: name.as_str().into(),
                 balancer,
                 budget: Budget::new(share),
                 wait_timeout: group.wait_timeout,

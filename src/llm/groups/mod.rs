@@ -7,30 +7,32 @@
 //! ```
 //!
 //! A call picks an endpoint, takes a client of its key, tries once and reports. If that failed and
-//! another endpoint may do better, it goes on there at once; each endpoint is tried once at most.
-//! When the group has no more to offer, its fallbacks are asked in their order. All of it keeps to
-//! one deadline. There is no lock but those of the balancers and of the budgets, and none is held
+//! another endpoint may do better, it goes on there at once; each endpoint is tried once a round.
+//! When the group has no more to offer, its fallbacks are asked in their order. If nobody served, and
+//! a pause may heal that, there is one and a further round (`running.rs`). All of it keeps to one
+//! deadline. There is no lock but those of the balancers and of the budgets, and none is held
 //! while a call is made.
 
 mod budget;
 mod config;
+mod running;
 mod stream;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use config::Group;
 pub use stream::GroupStream;
 
 use super::LlmPool;
-use crate::balance::{BalanceStats, Balancer, Call, Cause, Failure, Pick, PickError};
-use crate::caught::say;
-use crate::chat::{Began, ChatError, ChatReply, ChatRequest, ErrorKind, Reading, Request};
+use crate::balance::{BalanceStats, Balancer, Cause, Failure};
+use crate::chat::{ChatError, ChatReply, ChatRequest, ErrorKind, Reading, Request};
 use crate::error::ConfigError;
 use crate::keyed::ModelKey;
 use budget::Budget;
+use running::{Running, Tried};
 
 /// Groups of models over one [`LlmPool`], each asked by its name as if it were one model.
 ///
@@ -61,6 +63,7 @@ pub struct ModelGroups {
 
 /// A group, in service.
 struct Ready {
+    name: Arc<str>,
     balancer: Balancer<ModelKey>,
     budget: Budget,
     wait_timeout: Duration,
@@ -90,6 +93,12 @@ impl ModelGroups {
     /// [`LlmPool::chat`], and if all endpoints rest, the first to be back is waited for up to
     /// [`wait_timeout`](Group#structfield.wait_timeout).
     ///
+    /// If no endpoint serves, they are tried again after the pause that [`LlmPool::chat`] would make,
+    /// the shortest that one of the errors asks for, as often as
+    /// [`max_retries`](crate::chat::ChatConfig#structfield.max_retries) of that provider says. If all
+    /// endpoints rest by then, until the first is back. A pause that the deadline cuts off is not
+    /// made.
+    ///
     /// # Errors
     /// As [`LlmPool::chat`], of the last endpoint that was tried; [`ErrorKind::Invalid`] for an
     /// unknown group, and [`ErrorKind::NoLease`] if no endpoint is well in time, with
@@ -100,7 +109,8 @@ impl ModelGroups {
         request: impl Into<ChatRequest<'a>>,
     ) -> Result<ChatReply, ChatError> {
         let request = request.into();
-        self.call(group, &request, |pick, began| {
+        let conversation = request.conversation.as_deref();
+        Running::new(self, group, conversation, request.within)?.run(|pick, began| {
             let llm = self.pool.client(pick.value(), began)?;
             let reading = Reading::start(llm.line(), Request::Borrowed(&request), false, *began);
             match reading {
@@ -108,7 +118,7 @@ impl ModelGroups {
                     pick.success();
                     Ok(reading.into_reply())
                 }
-                Err(error) => Err(Tried { error, pick: Some(pick) }),
+                Err(error) => Err(Tried::new(error, pick)),
             }
         })
     }
@@ -124,12 +134,13 @@ impl ModelGroups {
         request: impl Into<ChatRequest<'a>>,
     ) -> Result<GroupStream, ChatError> {
         let request = Arc::new(request.into().into_owned());
-        self.call(group, &request, |pick, began| {
+        let conversation = request.conversation.as_deref();
+        Running::new(self, group, conversation, request.within)?.run(|pick, began| {
             let llm = self.pool.client(pick.value(), began)?;
             let shared = Request::Shared(request.clone());
             match Reading::start(llm.line(), shared, true, *began) {
                 Ok(reading) => Ok(GroupStream::new(llm, reading, pick)),
-                Err(error) => Err(Tried { error, pick: Some(pick) }),
+                Err(error) => Err(Tried::new(error, pick)),
             }
         })
     }
@@ -150,165 +161,6 @@ impl ModelGroups {
     pub fn pool(&self) -> &LlmPool {
         &self.pool
     }
-
-    fn call<T>(
-        &self,
-        name: &str,
-        request: &ChatRequest<'_>,
-        mut attempt: impl FnMut(Pick<ModelKey>, &mut Began) -> Result<T, Tried>,
-    ) -> Result<T, ChatError> {
-        let Some(first) = self.groups.get(name) else {
-            let known = self.names().collect::<Vec<_>>().join(", ");
-            let what = format_args!("there is no group \"{name}\"; known are: {known}");
-            return Err(ChatError::invalid(what));
-        };
-        first.budget.deposit();
-        let mut began = Began::now(request.within);
-        let mut call = Running { request, budget: &first.budget, began: &mut began, tried: 0 };
-        let (mut waiting, mut asked) = (vec![(name, first)], Vec::new());
-        let mut failed: Option<ChatError> = None;
-        while let Some((name, ready)) = waiting.pop() {
-            // Two groups may have the same fallback.
-            if asked.contains(&name) {
-                continue;
-            }
-            asked.push(name);
-            match call.run(name, ready, false, &mut attempt) {
-                Ok(done) => return Ok(done),
-                Err(error) => {
-                    waiting.extend(self.fallbacks(ready, &error));
-                    let says_more = failed.is_none() || error.kind() != ErrorKind::NoLease;
-                    if says_more {
-                        failed = Some(error);
-                    }
-                }
-            }
-        }
-        match failed {
-            // Nobody was asked yet: whoever is back first.
-            Some(error) if call.tried == 0 && error.kind() == ErrorKind::NoLease => {
-                call.run(name, first, true, &mut attempt)
-            }
-            Some(error) => Err(error),
-            None => Err(ChatError::invalid("no group was asked")),
-        }
-    }
-
-    /// Where to go on after `error`, the next one last.
-    fn fallbacks<'g>(
-        &'g self,
-        ready: &'g Ready,
-        error: &ChatError,
-    ) -> impl Iterator<Item = (&'g str, &'g Ready)> {
-        let kind = error.kind();
-        let by_cause = ready.fallbacks_for.iter().filter(move |(of, _)| *of == kind);
-        let by_cause = by_cause.map(|(_, name)| name);
-        // What another model would refuse as well goes only where its cause is named.
-        let general = ready.fallbacks.iter().filter(move |_| moves_on(kind));
-        let names: Vec<_> = by_cause.chain(general).collect();
-        names.into_iter().rev().filter_map(|name| {
-            self.groups.get_key_value(name).map(|(name, ready)| (name.as_str(), ready))
-        })
-    }
-}
-
-/// A try that failed; without its pick if it says nothing of the endpoint.
-struct Tried {
-    error: ChatError,
-    pick: Option<Pick<ModelKey>>,
-}
-
-/// The pool had no client, which is not the endpoint's doing.
-impl From<ChatError> for Tried {
-    fn from(error: ChatError) -> Self {
-        Self { error, pick: None }
-    }
-}
-
-/// A call on its way through one group and its fallbacks.
-struct Running<'c> {
-    request: &'c ChatRequest<'c>,
-    /// Of the group that was asked.
-    budget: &'c Budget,
-    began: &'c mut Began,
-    /// Endpoints, over all groups.
-    tried: u32,
-}
-
-impl Running<'_> {
-    /// Tries the endpoints of one group until one serves, the others would not, or there are no
-    /// more.
-    fn run<T>(
-        &mut self,
-        name: &str,
-        ready: &Ready,
-        waits: bool,
-        attempt: &mut impl FnMut(Pick<ModelKey>, &mut Began) -> Result<T, Tried>,
-    ) -> Result<T, ChatError> {
-        let mut tried = Vec::new();
-        let mut failed: Option<ChatError> = None;
-        loop {
-            let pick = match self.pick(ready, &tried, waits) {
-                Ok(pick) if self.tried == 0 || self.budget.withdraw() => pick,
-                picked => {
-                    // What a try met says more.
-                    return Err(failed.unwrap_or_else(|| match picked {
-                        Ok(_) => ChatError::new(ErrorKind::NoLease, "the retry budget is spent"),
-                        Err(error) => none_well(&error),
-                    }));
-                }
-            };
-            self.tried += 1;
-            tried.push(pick.index());
-            let endpoint = pick.name().clone();
-            let error = match attempt(pick, self.began) {
-                Ok(done) => return Ok(done),
-                Err(Tried { error, pick }) => {
-                    if let Some(pick) = pick {
-                        pick.failure(failure(&error));
-                    }
-                    error.with_more(format_args!("endpoint \"{endpoint}\" of group \"{name}\""))
-                }
-            };
-            self.began.tries = self.began.tries.saturating_add(1);
-            self.began.seen = self.began.seen.max(error.seen());
-            let late = self.began.until.is_some_and(|at| at <= Instant::now());
-            if late || !moves_on(error.kind()) {
-                return Err(error);
-            }
-            say!(
-                Info,
-                "group \"{name}\": endpoint \"{endpoint}\" failed, others are tried: {error}"
-            );
-            failed = Some(error);
-        }
-    }
-
-    fn pick(
-        &self,
-        ready: &Ready,
-        tried: &[usize],
-        waits: bool,
-    ) -> Result<Pick<ModelKey>, PickError> {
-        let mut call = Call::new().tried(tried);
-        if let Some(conversation) = &self.request.conversation {
-            call = call.key(conversation);
-        }
-        if !waits {
-            return ready.balancer.pick(call);
-        }
-        let left = |at: Instant| at.saturating_duration_since(Instant::now());
-        let timeout = self.began.until.map_or(ready.wait_timeout, left);
-        ready.balancer.pick_within(call, timeout)
-    }
-}
-
-fn none_well(error: &PickError) -> ChatError {
-    let earliest = match error {
-        PickError::NoneWell { earliest, .. } => *earliest,
-        PickError::AllTried { .. } => None,
-    };
-    ChatError::new(ErrorKind::NoLease, error).with_retry_after(earliest)
 }
 
 /// Whether another endpoint may well do better.
