@@ -56,6 +56,13 @@ impl<L: Deref<Target = Llm>> ChatStream<L> {
         self.client.as_ref().map(|client| client.stopper())
     }
 
+    /// Ends it before its end: what comes after is not read, and the client is given back.
+    pub(super) fn close(&mut self) {
+        self.failed = true;
+        self.reading.close();
+        self.client = None;
+    }
+
     /// Whether it still holds its client.
     #[must_use]
     pub fn is_open(&self) -> bool {

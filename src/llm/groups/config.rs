@@ -29,8 +29,8 @@ pub struct Group {
     /// [`TooLong`](ErrorKind::TooLong) and [`ContentRefused`](ErrorKind::ContentRefused), for which
     /// no other is asked.
     pub fallbacks_for: Vec<(ErrorKind, String)>,
-    /// How much tries elsewhere may add to the load of the group, as a share of it. Ten are free;
-    /// zero is none at all. Default 0.2.
+    /// How much further tries, elsewhere or after a pause, may add to the load of the group, as a
+    /// share of it. Ten are free; zero is none at all. Default 0.2.
     pub retry_share: f64,
     /// How long a call without a deadline waits if all endpoints rest. Default 30 s.
     pub wait_timeout: Duration,

@@ -124,7 +124,8 @@ impl ModelGroups {
     }
 
     /// Asks a model of the group and returns once its answer begins. What comes after that is not
-    /// repeated elsewhere: a stream that breaks is an error with its text so far.
+    /// repeated elsewhere by itself: a stream that breaks is an error with its text so far, and can be
+    /// [restarted](GroupStream::restart).
     ///
     /// # Errors
     /// As [`chat`](Self::chat), until the answer begins.
@@ -135,14 +136,8 @@ impl ModelGroups {
     ) -> Result<GroupStream, ChatError> {
         let request = Arc::new(request.into().into_owned());
         let conversation = request.conversation.as_deref();
-        Running::new(self, group, conversation, request.within)?.run(|pick, began| {
-            let llm = self.pool.client(pick.value(), began)?;
-            let shared = Request::Shared(request.clone());
-            match Reading::start(llm.line(), shared, true, *began) {
-                Ok(reading) => Ok(GroupStream::new(llm, reading, pick)),
-                Err(error) => Err(Tried::new(error, pick)),
-            }
-        })
+        let call = Running::new(self, group, conversation, request.within)?;
+        GroupStream::open(call, request)
     }
 
     /// How the endpoints of a group are, all from one moment; `None` for an unknown group.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::{ModelGroups, Ready, failure, moves_on};
 use crate::balance::{Call, Health, Pick, PickError};
 use crate::caught::say;
-use crate::chat::{Began, ChatError, ErrorKind};
+use crate::chat::{Began, ChatError, ErrorKind, Seen};
 use crate::keyed::ModelKey;
 
 /// A call on its way. Owns all that it needs, for it may outlive the function that began it.
@@ -36,6 +36,8 @@ pub(super) struct Running {
     pause: Option<Duration>,
     /// In how long the first of all endpoints is back, zero if one is well.
     back: Option<Duration>,
+    /// How the stream ended that is to be restarted.
+    broke: Option<ErrorKind>,
     /// What is to be told if nobody serves.
     failed: Option<ChatError>,
 }
@@ -84,6 +86,7 @@ impl Running {
             paid: false,
             pause: None,
             back: None,
+            broke: None,
             failed: None,
         })
     }
@@ -123,7 +126,11 @@ impl Running {
                 Ok(done) => return Ok(done),
                 Err(error) => {
                     if !self.is_late() {
-                        waiting.extend(fallbacks(&all, ready, error.kind()));
+                        let kind = match error.kind() {
+                            ErrorKind::NoLease => self.broke.unwrap_or(ErrorKind::NoLease),
+                            kind => kind,
+                        };
+                        waiting.extend(fallbacks(&all, ready, kind));
                     }
                     self.keep(error);
                 }
@@ -240,6 +247,22 @@ impl Running {
         Ok(error)
     }
 
+    /// The stream of the last try failed in this way, or was given up: another may follow.
+    pub(super) fn broke(&mut self, how: Option<ErrorKind>) {
+        self.began.tries = self.began.tries.saturating_add(1);
+        // Its answer had begun.
+        self.began.seen = Seen::Yes;
+        self.broke = how;
+        // What the tries before it met is no matter now.
+        (self.failed, self.pause) = (None, None);
+    }
+
+    /// For who wants one more try after the deadline.
+    pub(super) fn too_late(&mut self) -> ChatError {
+        let what = "the deadline has passed, and nobody else is asked";
+        self.of_tries(ChatError::new(ErrorKind::TimedOut, what))
+    }
+
     pub(super) fn is_late(&self) -> bool {
         self.began.until.is_some_and(|at| at <= Instant::now())
     }
@@ -256,15 +279,17 @@ impl Running {
 
     /// What the call met, over all of its tries.
     fn told(&mut self) -> ChatError {
-        let Began { tries, seen, .. } = self.began;
         match self.failed.take() {
             // Of no try.
-            Some(error) if error.kind() == ErrorKind::NoLease && tries > 0 => {
-                error.after(tries - 1).with_seen(seen)
-            }
+            Some(error) if error.kind() == ErrorKind::NoLease => self.of_tries(error),
             Some(error) => error,
             None => ChatError::invalid("no group was asked"),
         }
+    }
+
+    /// An error of no try, after those that there were.
+    fn of_tries(&self, error: ChatError) -> ChatError {
+        error.after(self.began.tries.saturating_sub(1)).with_seen(self.began.seen)
     }
 
     fn first<'g>(&self, all: &'g All) -> Result<&'g Ready, ChatError> {
