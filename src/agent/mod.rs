@@ -25,6 +25,8 @@ mod deadline;
 mod dns;
 mod global;
 pub(crate) mod headers;
+#[cfg(feature = "chat")]
+mod last;
 mod origins;
 mod pooled;
 pub(crate) mod trace;
@@ -41,7 +43,12 @@ pub use origins::OriginPool;
 pub use pooled::{PooledAgent, Stopper};
 
 #[cfg(feature = "chat")]
-pub(crate) use {config::bounded, connector::read_until, watch::OwnTotal};
+pub(crate) use {
+    config::bounded,
+    connector::read_until,
+    last::{Came, Last},
+    watch::OwnTotal,
+};
 
 use crate::{Clock, ConfigError, Manage, RequestStats, Terms};
 use check::Prepared;

@@ -12,6 +12,8 @@ use parking_lot::{Condvar, Mutex};
 
 use super::Shared;
 use super::deadline::Deadline;
+#[cfg(feature = "chat")]
+use super::last::Last;
 use super::watch::{Totals, Watch};
 
 /// An agent of [`AgentManager`](super::AgentManager). Derefs to [`ureq::Agent`].
@@ -31,17 +33,36 @@ pub struct PooledAgent {
     agent: ureq::Agent,
     deadline: Deadline,
     stop: Arc<Stop>,
+    #[cfg(feature = "chat")]
+    last: Last,
 }
 
 impl PooledAgent {
     pub(super) fn new(shared: &Shared, totals: Arc<Totals>) -> Self {
         let deadline = Deadline::none();
         let total_timeout = shared.config.total_timeout;
-        let watch = Watch { deadline: deadline.clone(), total_timeout, totals };
+        let stop = Arc::<Stop>::default();
+        #[cfg(feature = "chat")]
+        let last = Last::default();
+        let watch = Watch {
+            deadline: deadline.clone(),
+            total_timeout,
+            totals,
+            #[cfg(feature = "chat")]
+            stop: stop.clone(),
+            #[cfg(feature = "chat")]
+            last: last.clone(),
+        };
         let config = shared.config.with_middleware(&shared.ureq, watch);
         let (connector, resolver) = (shared.connector.clone(), shared.resolver.clone());
         let agent = ureq::Agent::with_parts(config, connector, resolver);
-        Self { agent, deadline, stop: Arc::default() }
+        Self {
+            agent,
+            deadline,
+            stop,
+            #[cfg(feature = "chat")]
+            last,
+        }
     }
 
     /// What is left of the deadline of the lease, zero once it has passed; `None` without one.
@@ -77,9 +98,18 @@ impl PooledAgent {
         self.agent
     }
 
+    /// Begins a lease, with what is left until its deadline if it has one.
     #[inline]
-    pub(super) fn lend(&self, remaining: Option<Duration>) {
+    pub(crate) fn lend(&self, remaining: Option<Duration>) {
         self.deadline.set(remaining);
+        #[cfg(feature = "chat")]
+        self.last.clear();
+    }
+
+    /// How the last request of the lease went, to be read also after it has ended.
+    #[cfg(feature = "chat")]
+    pub(crate) fn last(&self) -> &Last {
+        &self.last
     }
 }
 
@@ -143,7 +173,7 @@ impl fmt::Debug for Stopper {
 
 /// Whether an agent was stopped, for those that do not look at its connections.
 #[derive(Default)]
-struct Stop {
+pub(super) struct Stop {
     is_set: AtomicBool,
     /// Guards nothing: it makes setting and pausing take turns.
     turn: Mutex<()>,
@@ -152,7 +182,7 @@ struct Stop {
 
 impl Stop {
     // Relaxed: it guards no other memory.
-    fn is_set(&self) -> bool {
+    pub(super) fn is_set(&self) -> bool {
         self.is_set.load(Ordering::Relaxed)
     }
 

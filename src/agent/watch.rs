@@ -1,5 +1,5 @@
-//! What stands between an agent and its requests: counts them, and holds them to the deadline of
-//! the lease.
+//! What stands between an agent and its requests: counts them, keeps how the last one went, and
+//! holds them to the deadline of the lease.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,6 +11,8 @@ use ureq::{Body, Error, RequestExt, SendBody, Timeout};
 
 use super::deadline::{Deadline, Until};
 use super::trace;
+#[cfg(feature = "chat")]
+use super::{last::Last, pooled::Stop};
 use crate::RequestStats;
 
 /// The middleware of one agent.
@@ -19,6 +21,10 @@ pub(super) struct Watch {
     /// The agent's own, which a later deadline takes the place of.
     pub(super) total_timeout: Option<Duration>,
     pub(super) totals: Arc<Totals>,
+    #[cfg(feature = "chat")]
+    pub(super) stop: Arc<Stop>,
+    #[cfg(feature = "chat")]
+    pub(super) last: Last,
 }
 
 /// Marks, as an extension, a request that is neither counted nor held to a deadline.
@@ -42,7 +48,8 @@ impl Middleware for Watch {
         let until = self.deadline.until();
         let own_total = request.extensions().get::<OwnTotal>().is_some();
         let began = Instant::now();
-        let (answer, trace) = trace::of(|| match until.remaining() {
+        let remaining = until.remaining();
+        let (answer, trace) = trace::of(|| match remaining {
             // Before anything could be lost: the connection stays.
             Some(Duration::ZERO) => Err(Error::Timeout(Timeout::Global)),
             Some(remaining)
@@ -52,7 +59,13 @@ impl Middleware for Watch {
             }
             _ => until.hold(|| next.handle(request)),
         });
-        self.totals.count(began.elapsed(), is_failure(&answer), trace.opened);
+        let took = began.elapsed();
+        self.totals.count(took, is_failure(&answer), trace.opened);
+        // Not what a stopper ended, nor what came too late to be sent.
+        #[cfg(feature = "chat")]
+        if answer.is_ok() || !(remaining == Some(Duration::ZERO) || self.stop.is_set()) {
+            self.last.keep(&answer, trace, took);
+        }
         answer
     }
 }

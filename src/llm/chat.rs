@@ -95,7 +95,7 @@ impl Llm {
         self.trying(None, |began| self.line().models(began))
     }
 
-    fn trying<T>(
+    pub(super) fn trying<T>(
         &self,
         within: Option<Duration>,
         mut call: impl FnMut(Began) -> Result<T, ChatError>,

@@ -24,7 +24,7 @@ pub use client::{Llm, LlmManager};
 pub use provider::Provider;
 #[cfg(feature = "chat")]
 pub use {
-    groups::{Group, GroupStream, ModelGroups},
+    groups::{Group, GroupLease, GroupStream, ModelGroups},
     stream::ChatStream,
 };
 

@@ -15,8 +15,10 @@
 
 mod budget;
 mod config;
+mod lease;
 mod running;
 mod stream;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,10 +26,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use config::Group;
+pub use lease::GroupLease;
 pub use stream::GroupStream;
 
 use super::LlmPool;
-use crate::balance::{BalanceStats, Balancer, Cause, Failure};
+use crate::balance::{BalanceStats, Balancer};
 use crate::chat::{ChatError, ChatReply, ChatRequest, ErrorKind, Reading, Request};
 use crate::error::ConfigError;
 use crate::keyed::ModelKey;
@@ -140,6 +143,35 @@ impl ModelGroups {
         GroupStream::open(call, request)
     }
 
+    /// A client of one of the group's endpoints, for calls that the others here have no word for. See
+    /// [`GroupLease`] for what its endpoint is told.
+    ///
+    /// The first endpoint of the group that has a client at once gives it, in the order of the
+    /// strategy. If none has, one is waited for at the endpoint that the strategy names, as
+    /// [`LlmPool::get`] does; if that refuses for another reason than the time, at the next. Then the
+    /// fallbacks have their turn. If all endpoints rest, the first to be back is waited for up to
+    /// [`wait_timeout`](Group#structfield.wait_timeout).
+    ///
+    /// That there was no client says nothing of an endpoint, whatever kept it: the pool is the
+    /// program's own. It counts as [`abandoned`](crate::balance::EndpointStats#structfield.abandoned).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for an unknown group, and [`ErrorKind::NoLease`] if no endpoint is well
+    /// in time or none has a client.
+    pub fn get(&self, group: &str) -> Result<GroupLease, ChatError> {
+        GroupLease::take(self, group, None)
+    }
+
+    /// The same for a job that must be done, waiting included, within `timeout`, as
+    /// [`get_within`](crate::keyed::KeyedPool::get_within) has it: the requests of the client keep to
+    /// what is left.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn get_within(&self, group: &str, timeout: Duration) -> Result<GroupLease, ChatError> {
+        GroupLease::take(self, group, Some(timeout))
+    }
+
     /// How the endpoints of a group are, all from one moment; `None` for an unknown group.
     #[must_use]
     pub fn stats(&self, group: &str) -> Option<BalanceStats> {
@@ -169,36 +201,6 @@ fn moves_on(kind: ErrorKind) -> bool {
             | ErrorKind::TooLarge
             | ErrorKind::Stopped
     )
-}
-
-/// What an error says of its endpoint.
-pub(super) fn failure(error: &ChatError) -> Failure {
-    let cause = match error.kind() {
-        ErrorKind::Unauthorized if error.status() == Some(403) => Cause::Forbidden,
-        ErrorKind::Unauthorized => Cause::Unauthorized,
-        ErrorKind::NotFound => Cause::NotFound,
-        ErrorKind::RateLimited | ErrorKind::Quota => Cause::RateLimited,
-        ErrorKind::Unreachable => Cause::ConnectRefused,
-        ErrorKind::Server if is_overload(error.status()) => Cause::Overloaded,
-        ErrorKind::Server => Cause::Server,
-        ErrorKind::TimedOut => Cause::TimedOut,
-        ErrorKind::Broken | ErrorKind::CutShort | ErrorKind::Stalled | ErrorKind::Malformed => {
-            Cause::Broken
-        }
-        ErrorKind::Invalid
-        | ErrorKind::NoLease
-        | ErrorKind::Stopped
-        | ErrorKind::TooLong
-        | ErrorKind::ContentRefused
-        | ErrorKind::BadRequest
-        | ErrorKind::TooLarge => Cause::Client,
-    };
-    Failure::from(cause).retry_after(error.retry_after())
-}
-
-/// 529 is what Anthropic has for 503: <https://docs.anthropic.com/en/api/errors>.
-fn is_overload(status: Option<u16>) -> bool {
-    matches!(status, Some(503 | 529))
 }
 
 impl fmt::Debug for ModelGroups {

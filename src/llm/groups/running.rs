@@ -13,7 +13,8 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{ModelGroups, Ready, failure, moves_on};
+use super::verdict::failure;
+use super::{ModelGroups, Ready, moves_on};
 use crate::balance::{Call, Health, Pick, PickError};
 use crate::caught::say;
 use crate::chat::{Began, ChatError, ErrorKind, Seen};
@@ -209,6 +210,11 @@ impl Running {
         self.picked = true;
         self.tried.push((ready.name.clone(), pick.index()));
         Ok(pick)
+    }
+
+    /// Has the endpoints of a group for those that this round has not tried.
+    pub(super) fn forget(&mut self, ready: &Ready) {
+        self.tried.retain(|(name, _)| *name != ready.name);
     }
 
     /// Pauses before the next round, holding nothing, and returns the error if there is to be one.

@@ -12,8 +12,9 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::moves_on;
 use super::running::{Running, Tried};
-use super::{failure, moves_on};
+use super::verdict::failure;
 use crate::agent::Stopper;
 use crate::balance::{Outcome, Pick};
 use crate::chat::{ChatError, ChatReply, ChatRequest, ErrorKind, Piece, Reading, Request};
@@ -49,7 +50,17 @@ impl GroupStream {
         request: Arc<ChatRequest<'static>>,
     ) -> Result<Self, ChatError> {
         let (stream, pick) = begin(&mut call, &request)?;
-        Ok(Self { stream, pick: Some(pick), first_piece: None, end: None, call, request })
+        Ok(Self::new(stream, Some(pick), call, request))
+    }
+
+    /// One that has begun, without its pick if nothing of it is to be told any more.
+    pub(super) fn new(
+        stream: ChatStream<LlmLease>,
+        pick: Option<Pick<ModelKey>>,
+        call: Running,
+        request: Arc<ChatRequest<'static>>,
+    ) -> Self {
+        Self { stream, pick, first_piece: None, end: None, call, request }
     }
 
     /// The key of the endpoint that answers, until the stream is at its end.
