@@ -190,7 +190,12 @@ fn what_ended_well_or_would_fail_everywhere_is_not_restarted() {
 #[test]
 fn a_stream_may_be_given_up_for_another_before_its_end() {
     let servers = servers::<2>();
-    let groups = groups_of(&servers, in_order(&servers));
+    // Room for one client in all: it is given back first.
+    let mut config = serving(&servers);
+    config.pools = config.pools.max_total(1);
+    config.pools.pool = config.pools.pool.wait_timeout(millis(100));
+    let pool = config.build().unwrap();
+    let groups = ModelGroups::new(pool, [("all", in_order(&servers))]).unwrap();
     servers[0].plan(Reply::ok().content("one two three four").with_fault(Fault::StallDuringAnswer));
     let mut stream = groups.stream("all", "Hi").unwrap();
     assert_eq!(stream.next().unwrap().unwrap().text(), "one ");

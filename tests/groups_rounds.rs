@@ -112,14 +112,15 @@ fn a_rest_that_is_longer_than_the_pause_is_waited_for_in_its_place() {
 
 #[test]
 fn a_deadline_before_the_end_of_the_pause_or_the_rest_ends_the_call_at_once() {
+    let slow = ChatConfig::default().first_pause(secs(2)).max_pause(secs(2));
     for (retry_after, base_rest) in [(secs(5), secs(0)), (secs(0), secs(5))] {
         let servers = servers::<1>();
         let group = in_order(&servers).balance(all_may_rest(base_rest));
-        let groups = groups_with(&servers, group, quick());
+        let groups = groups_with(&servers, group, slow.clone());
         servers[0].set_reply(Reply::status(429).retry_after(retry_after));
         let began = Instant::now();
-        let error = groups.chat("all", hi().within(secs(3))).unwrap_err();
-        assert!(began.elapsed() < secs(2), "{:?}", began.elapsed());
+        let error = groups.chat("all", hi().within(secs(4))).unwrap_err();
+        assert!(began.elapsed() < secs(1), "{:?}", began.elapsed());
         let told = (error.kind(), error.status(), error.tries(), error.seen());
         assert_eq!(told, (ErrorKind::RateLimited, Some(429), 1, Seen::Yes));
         assert_eq!(seen(&servers), [1]);

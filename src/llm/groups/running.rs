@@ -233,7 +233,7 @@ impl Running {
             None => back > first.wait_timeout,
         };
         let pool = &self.groups.pool;
-        if too_long || pool.is_closed() || !first.budget.withdraw() {
+        if too_long || !first.budget.withdraw() {
             return Err(error);
         }
         let name = &first.name;
