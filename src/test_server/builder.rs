@@ -19,6 +19,7 @@ pub struct TestServerBuilder {
     pub(super) pause: Duration,
     pub(super) reply: Reply,
     pub(super) max_body: usize,
+    pub(super) max_at_once: usize,
     pub(super) remember: usize,
     pub(super) wrap: Option<Wrap>,
     pub(super) rules: Rules,
@@ -95,6 +96,13 @@ impl TestServerBuilder {
         self
     }
 
+    /// Serves so many requests at one time; those beyond get 429 at once, whatever was planned,
+    /// without `Retry-After`. Default: any number.
+    pub fn max_at_once(mut self, requests: usize) -> Self {
+        self.max_at_once = requests;
+        self
+    }
+
     /// Wraps each accepted socket, for TLS: do the handshake here (it runs on the connection's
     /// own thread) and give back what is to be read from and written to. An error closes the
     /// connection. The server closes by dropping it, without a TLS farewell unless its `Drop` says
@@ -144,6 +152,7 @@ impl Default for TestServerBuilder {
             pause: Duration::ZERO,
             reply: Reply::ok(),
             max_body: 16 << 20,
+            max_at_once: usize::MAX,
             remember: seen::DEFAULT_REQUESTS,
             wrap: None,
             rules: Rules::default(),
@@ -160,6 +169,7 @@ impl fmt::Debug for TestServerBuilder {
             .field("pause", &self.pause)
             .field("reply", &self.reply)
             .field("max_body", &self.max_body)
+            .field("max_at_once", &self.max_at_once)
             .field("remember", &self.remember)
             .field("wrap", &self.wrap.is_some())
             .field("models", &self.rules.models)

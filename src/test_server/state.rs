@@ -31,6 +31,9 @@ pub struct ServerStats {
     pub in_flight: usize,
     /// The most requests in flight at once since the start.
     pub max_in_flight: usize,
+    /// Requests refused because as many as the server takes
+    /// [at once](super::TestServerBuilder::max_at_once) were in flight.
+    pub refused: u64,
     /// Replies planned and not used yet.
     pub planned: usize,
 }
@@ -51,6 +54,10 @@ struct State {
     delay: Duration,
     pause: Duration,
     plan: Plan,
+    /// Requests in flight that were not refused for their number, and how many there may be.
+    serving: usize,
+    max_at_once: usize,
+    too_many: Arc<Reply>,
     /// `planned` is counted when asked for.
     stats: ServerStats,
     log: Log,
@@ -77,6 +84,11 @@ impl Shared {
             delay: settings.delay,
             pause: settings.pause,
             plan: Plan::new(settings.reply),
+            serving: 0,
+            max_at_once: settings.max_at_once,
+            too_many: Arc::new(
+                Reply::status(429).message("Too many requests at one time").delay(Duration::ZERO),
+            ),
             stats: ServerStats::default(),
             log: Log::new(settings.remember),
             lines: HashMap::new(),
@@ -186,18 +198,25 @@ impl Shared {
 
     /// A request has been read: counts and logs it and says what to do with it.
     pub(super) fn begin(&self, connection: u64, request: &Request<'_>) -> (Order, InFlight<'_>) {
-        let order = self.change(|state| {
+        let (order, serves) = self.change(|state| {
             state.stats.requests += 1;
             state.stats.in_flight += 1;
             state.stats.max_in_flight = state.stats.max_in_flight.max(state.stats.in_flight);
             let number = state.stats.requests;
             state.log.record(number, connection, request.head, request.body);
-            let reply = state.plan.next(request.path);
+            let serves = state.serving < state.max_at_once;
+            let reply = if serves {
+                state.serving += 1;
+                state.plan.next(request.path)
+            } else {
+                state.stats.refused += 1;
+                state.too_many.clone()
+            };
             let delay = reply.delay.unwrap_or(state.delay);
             let pause = reply.pause.unwrap_or(state.pause);
-            Order { number, reply, delay, pause }
+            (Order { number, reply, delay, pause }, serves)
         });
-        (order, InFlight { shared: self, done: false })
+        (order, InFlight { shared: self, serves, done: false })
     }
 
     /// Waits; false when the server has stopped instead.
@@ -243,6 +262,7 @@ impl State {
 /// A request in flight; dropping it ends the flight.
 pub(super) struct InFlight<'a> {
     shared: &'a Shared,
+    serves: bool,
     done: bool,
 }
 
@@ -252,7 +272,10 @@ impl InFlight<'_> {
     pub(super) fn end(&mut self) {
         if !self.done {
             self.done = true;
-            self.shared.change(|state| state.stats.in_flight -= 1);
+            self.shared.change(|state| {
+                state.stats.in_flight -= 1;
+                state.serving -= usize::from(self.serves);
+            });
         }
     }
 }

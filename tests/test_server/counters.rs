@@ -31,6 +31,26 @@ fn the_highest_number_in_flight_is_kept() {
 }
 
 #[test]
+fn more_at_one_time_than_it_serves_are_refused_and_use_up_no_plan() {
+    let server = TestServer::builder().max_at_once(2).start().unwrap();
+    server.plan(Reply::fault(Fault::Stall).times(2));
+    server.plan(Reply::status(418));
+    let mut raws: Vec<Raw> = (0..2).map(|_| Raw::to(&server)).collect();
+    raws.iter_mut().for_each(|raw| raw.get("/v1/models"));
+    server.wait_until(SOON, |stats| stats.in_flight == 2).unwrap();
+    let agent = agent();
+    for refused in 1..=3 {
+        let (status, body) = chat(&agent, &server).unwrap();
+        assert_eq!((status, &body["error"]["code"]), (429, &json!("rate_limit_exceeded")));
+        let stats = server.stats();
+        assert_eq!((stats.refused, stats.in_flight, stats.planned), (refused, 2, 1));
+    }
+    raws.pop();
+    server.wait_until(SOON, |stats| stats.in_flight == 1).unwrap();
+    assert_eq!(chat(&agent, &server).unwrap().0, 418);
+}
+
+#[test]
 fn waiting_for_counters_in_vain_gives_the_counters_as_they_are() {
     let server = TestServer::start().unwrap();
     let wait = server.wait_until(Duration::from_millis(20), |stats| stats.requests > 0);
