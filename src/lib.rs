@@ -45,7 +45,8 @@
 //! keyed        -> pool, sizing     one pool a key, under shared limits; advice
 //! balance      -> these            endpoints, strategies, cooldown; knows no HTTP and no pool
 //! agent        -> pool, keyed      ureq agents: TLS, DNS, time-outs, checks, bodies; by base URL
-//! chat         -> agent, keyed     one call to a model, in the dialect of its provider
+//! chat         -> agent, keyed     one call to a model, in the dialect of its provider; also
+//!                 -> balance, whose types say what an endpoint still allows
 //! llm          -> agent, keyed     clients by model; with the feature `chat` also -> chat, balance
 //! sizing       -> pool's Stats     pure arithmetic
 //! test_server  -> nothing          a stand-in for an LLM server

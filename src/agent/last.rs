@@ -48,11 +48,16 @@ impl Last {
         self.0.store(0, Relaxed);
     }
 
-    /// `None` if there was no request since the agent was lent.
+    /// Whether no request was sent since the agent was lent.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.0.load(Relaxed) == 0
+    }
+
+    /// `None` if there was no request since the agent was lent, or the last one says nothing.
     pub(crate) fn read(&self) -> Option<LastRequest> {
         let bits = self.0.load(Relaxed);
         let came = match bits & ((1 << CODE_BITS) - 1) {
-            0 => return None,
+            0 | STOPPED => return None,
             NO_CONNECTION => Came::NoConnection,
             TIMED_OUT => Came::TimedOut,
             BROKEN => Came::Broken,
@@ -62,6 +67,11 @@ impl Last {
         let retry_after = (asked > 0).then_some(Duration::from_secs(asked));
         let took = Duration::from_micros(bits >> (CODE_BITS + ASKED_BITS));
         Some(LastRequest { came, retry_after, took })
+    }
+
+    /// For a request that its caller ended, which says nothing.
+    pub(super) fn keep_stopped(&self) {
+        self.0.store(STOPPED, Relaxed);
     }
 
     /// Keeps how a request went, if that says anything about who was asked.
@@ -92,6 +102,7 @@ impl Last {
 const NO_CONNECTION: u64 = 1;
 const TIMED_OUT: u64 = 2;
 const BROKEN: u64 = 3;
+const STOPPED: u64 = 4;
 
 /// A date is left to who reads the answer.
 fn asked(headers: &HeaderMap) -> u64 {

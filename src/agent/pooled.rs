@@ -100,7 +100,7 @@ impl PooledAgent {
 
     /// Begins a lease, with what is left until its deadline if it has one.
     #[inline]
-    pub(crate) fn lend(&self, remaining: Option<Duration>) {
+    pub(super) fn lend(&self, remaining: Option<Duration>) {
         self.deadline.set(remaining);
         #[cfg(feature = "chat")]
         self.last.clear();

@@ -61,10 +61,12 @@ impl Middleware for Watch {
         });
         let took = began.elapsed();
         self.totals.count(took, is_failure(&answer), trace.opened);
-        // Not what a stopper ended, nor what came too late to be sent.
         #[cfg(feature = "chat")]
-        if answer.is_ok() || !(remaining == Some(Duration::ZERO) || self.stop.is_set()) {
-            self.last.keep(&answer, trace, took);
+        match &answer {
+            // It came too late to be sent.
+            Err(_) if remaining == Some(Duration::ZERO) => {}
+            Err(_) if self.stop.is_set() => self.last.keep_stopped(),
+            _ => self.last.keep(&answer, trace, took),
         }
         answer
     }

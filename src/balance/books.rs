@@ -1,18 +1,24 @@
-//! The health of all endpoints and what was counted of them. Knows no clock and takes no lock: it is
-//! told the time, and says what changed.
+//! All endpoints together: who can have which, and what a call's end comes to. Knows no clock and
+//! takes no lock: it is told the time, and says what changed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::clock::Time;
 
+use super::book::{Book, State, Ticket};
+use super::cap::Changed;
 use super::cooldown::Cooldown;
-use super::histogram::Recent;
+use super::limits::{Limits, Room, Taken};
 use super::load::Load;
+use super::offer::{Nothing, Offer};
 use super::outcome::{Cause, Failure, Outcome};
-use super::stats::{EndpointStats, Failures, Health, Why};
+use super::pick::Call;
+use super::queue::{Place, Queue};
+use super::rate_limits::RateLimits;
+use super::stats::{EndpointStats, Why};
 use super::strategy::Fixed;
-use super::window::Window;
 
 pub(super) struct Books {
     cooldown: Cooldown,
@@ -24,64 +30,12 @@ pub(super) struct Books {
     resting: usize,
     /// When the first rest that no call probes yet is over.
     next_due: Time,
-    pub(super) waiting: usize,
-}
-
-struct Book {
-    state: State,
-    /// Changes with each rest and return, so that a call which began before either is known for
-    /// what it is: it says nothing about the endpoint as it is now.
-    generation: u64,
-    /// Rests in a row.
-    rests_in_a_row: u32,
-    well_since: Time,
-    /// Failed so that it should rest, and could not be spared. Logged once.
-    kept: bool,
-    window: Window,
-    picks: u64,
-    successes: u64,
-    failures: Failures,
-    abandoned: u64,
-    rests: u64,
-    recent: Recent,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum State {
-    Well,
-    /// From `until` on, a call may probe it.
-    Resting {
-        until: Time,
-        why: Why,
-    },
-    Probing {
-        why: Why,
-    },
-}
-
-/// Of a call under way.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ticket {
-    pub(super) index: usize,
-    generation: u64,
-    pub(super) probe: bool,
-}
-
-/// Whom a call may have.
-pub(super) enum Offer {
-    /// It must probe this one.
-    Probe(usize),
-    /// One of these.
-    Choose {
-        places: Arc<[u32]>,
-        well: usize,
-    },
-    /// None now; the first rest is over at `earliest`.
-    None {
-        earliest: Option<Time>,
-        probing: usize,
-    },
-    AllTried,
+    /// Whether any endpoint has a limit, be it one that it told us.
+    limited: bool,
+    /// Whether none rests and none has a limit, to be read without the lock. A pick that finds it
+    /// out of date is put right by [`take`](Self::take).
+    pub(super) all_ready: Arc<AtomicBool>,
+    pub(super) queue: Queue,
 }
 
 /// For the log.
@@ -99,87 +53,149 @@ pub(super) enum Change {
     Back,
 }
 
-/// What a report came to.
+/// How a call ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct End {
+    /// None for one that was abandoned.
+    pub(super) outcome: Option<Outcome>,
+    /// Tokens used, if that is known.
+    pub(super) tokens: Option<u64>,
+    /// Nothing of it came to the endpoint.
+    pub(super) unsent: bool,
+}
+
+/// What that came to, for the log.
 #[derive(Default)]
 pub(super) struct Ended {
     pub(super) change: Option<Change>,
-    /// Whether somebody who waits may have an endpoint now, or must reckon anew.
-    pub(super) wake: bool,
+    /// Of its cap, which may change by the same report.
+    pub(super) cap: Option<Changed>,
 }
 
 impl Books {
-    pub(super) fn new(endpoints: usize, cooldown: Cooldown, decay: Duration, now: Time) -> Self {
-        let book = |_| Book {
-            state: State::Well,
-            generation: 0,
-            rests_in_a_row: 0,
-            well_since: now,
-            kept: false,
-            window: Window::new(cooldown.window),
-            picks: 0,
-            successes: 0,
-            failures: Failures::default(),
-            abandoned: 0,
-            rests: 0,
-            recent: Recent::new(now),
-        };
-        let books = (0..endpoints).map(book).collect();
-        let (well, next_due) = (Arc::default(), Time::NEVER);
-        let mut books = Self { cooldown, decay, books, well, resting: 0, next_due, waiting: 0 };
+    pub(super) fn new(
+        rooms: impl Iterator<Item = Room>,
+        cooldown: Cooldown,
+        decay: Duration,
+        now: Time,
+    ) -> Self {
+        let books: Vec<_> = rooms.map(|room| Book::new(&cooldown, room, now)).collect();
+        let limited = books.iter().any(|book| !book.room.is_unlimited());
+        let (well, next_due, queue) = (Arc::default(), Time::NEVER, Queue::default());
+        let all_ready = Arc::default();
+        let resting = 0;
+        let mut books =
+            Self { cooldown, decay, books, well, resting, next_due, limited, all_ready, queue };
         books.list();
         books
     }
 
-    /// Whom a call may have that has tried `tried` already. One without a key probes what waits for
-    /// it, so that who recovers is back soon; one with a key may belong elsewhere, so what waits is
-    /// among its candidates only.
-    pub(super) fn offer(&self, tried: &[usize], has_key: bool, now: Time) -> Offer {
+    /// Whom `call` may have, which waits at `place` unless it has just come. One without a key
+    /// probes what waits for it, so that who recovers is back soon; one with a key may belong
+    /// elsewhere, so what waits is among its candidates only.
+    pub(super) fn offer(
+        &self,
+        call: &Call<'_>,
+        place: Option<&Place>,
+        loads: &[Load],
+        now: Time,
+    ) -> Offer {
         let due = self.next_due <= now;
-        if due && !has_key {
-            if let Some(index) = self.due(tried, now).next() {
+        let everything = call.tried.is_empty() && !self.limited && self.queue.is_empty();
+        if everything && !due && !self.well.is_empty() {
+            return Offer::Choose { places: self.well.clone(), well: self.well.len() };
+        }
+        let wanted =
+            |index: usize| !call.tried.contains(&index) && !self.queue.is_spoken_for(index, place);
+        let free = |index: usize| {
+            wanted(index) && self.taken(index, call, loads, now) == Some(Taken::Free)
+        };
+        let due = || self.due(now).filter(|index| free(*index));
+        if call.key.is_none() {
+            if let Some(index) = due().next() {
                 return Offer::Probe(index);
             }
         }
-        if tried.is_empty() && !due && !self.well.is_empty() {
-            return Offer::Choose { places: self.well.clone(), well: self.well.len() };
-        }
-        let untried = |place: &u32| !tried.contains(&(*place as usize));
-        let mut places: Vec<u32> = self.well.iter().copied().filter(untried).collect();
+        let well = self.well.iter().copied();
+        let mut places: Vec<u32> = well.filter(|place| free(*place as usize)).collect();
         let well = places.len();
-        if has_key {
-            places.extend(self.due(tried, now).map(|index| index as u32));
+        if call.key.is_some() {
+            places.extend(due().map(|index| index as u32));
         }
-        if !places.is_empty() {
-            return Offer::Choose { places: places.into(), well };
+        if places.is_empty() {
+            return self.nothing(call, place, loads, now);
         }
+        Offer::Choose { places: places.into(), well }
+    }
+
+    fn nothing(&self, call: &Call<'_>, place: Option<&Place>, loads: &[Load], now: Time) -> Offer {
+        let mut none = Nothing { behind: true, ..Nothing::default() };
+        none.why.ahead = self.queue.count_ahead(place);
         let mut left = false;
-        let (mut earliest, mut probing) = (None, 0);
         for (index, book) in self.books.iter().enumerate() {
-            if tried.contains(&index) {
+            if call.tried.contains(&index) {
                 continue;
             }
             left = true;
-            match book.state {
-                State::Resting { until, .. } => {
-                    earliest = Some(earliest.map_or(until, |earliest: Time| earliest.min(until)));
+            none.behind &= self.queue.is_spoken_for(index, place);
+            let ready = match (book.state, self.taken(index, call, loads, now)) {
+                (State::Probing { .. }, _) => {
+                    none.why.probing += 1;
+                    continue;
                 }
-                State::Probing { .. } => probing += 1,
-                State::Well => {}
-            }
+                (_, Some(Taken::Full)) => {
+                    none.why.full += 1;
+                    continue;
+                }
+                // Ready, and for who waits before: no time is to be waited for.
+                (State::Resting { until, .. }, Some(Taken::Free)) if until <= now => {
+                    none.why.promised += 1;
+                    continue;
+                }
+                (State::Resting { until, .. }, taken) => {
+                    none.why.resting += 1;
+                    if let Some(Taken::Until(at)) = taken { until.max(at) } else { until }
+                }
+                (State::Well, Some(Taken::Until(at))) => {
+                    none.why.limited += 1;
+                    at
+                }
+                (State::Well, _) => {
+                    none.why.promised += 1;
+                    continue;
+                }
+            };
+            none.earliest = Some(none.earliest.map_or(ready, |earliest| earliest.min(ready)));
         }
-        if left { Offer::None { earliest, probing } } else { Offer::AllTried }
+        if left { Offer::None(none) } else { Offer::AllTried }
     }
 
-    fn due<'a>(&'a self, tried: &'a [usize], now: Time) -> impl Iterator<Item = usize> + 'a {
-        let due =
-            move |book: &Book| matches!(book.state, State::Resting { until, .. } if until <= now);
+    fn due(&self, now: Time) -> impl Iterator<Item = usize> {
         let all = self.books.iter().enumerate();
-        all.filter(move |(index, book)| due(book) && !tried.contains(index)).map(|(index, _)| index)
+        all.filter(move |(_, book)| book.is_due(now)).map(|(index, _)| index)
     }
 
-    /// Begins a call, unless the endpoint cannot have it (any more).
-    pub(super) fn take(&mut self, index: usize, load: &Load, now: Time) -> Option<Ticket> {
+    fn taken(&self, index: usize, call: &Call<'_>, loads: &[Load], now: Time) -> Option<Taken> {
+        let (book, load) = (self.books.get(index)?, loads.get(index)?);
+        Some(book.room.for_one_more(load.in_use(), call.tokens, now))
+    }
+
+    /// Begins a call, unless the endpoint cannot have it (any more), or one who waits came first.
+    pub(super) fn take(
+        &mut self,
+        index: usize,
+        call: &Call<'_>,
+        place: Option<&Place>,
+        load: &Load,
+        now: Time,
+    ) -> Option<Ticket> {
+        if self.queue.is_spoken_for(index, place) {
+            return None;
+        }
         let book = self.books.get_mut(index)?;
+        if book.room.for_one_more(load.in_use(), call.tokens, now) != Taken::Free {
+            return None;
+        }
         let probe = match book.state {
             State::Well => false,
             State::Resting { until, why } if until <= now => {
@@ -190,56 +206,99 @@ impl Books {
         };
         book.picks += 1;
         load.begin();
-        let ticket = Ticket { index, generation: book.generation, probe };
+        let share = book.room.begin(call.tokens, now);
+        let ticket = Ticket { index, generation: book.generation, probe, share };
         if probe {
             self.find_next_due();
         }
         Some(ticket)
     }
 
-    /// A probe has shown that its endpoint is well, and goes on as any other call.
-    pub(super) fn prove(&mut self, ticket: &mut Ticket, now: Time) -> Ended {
-        let book = self.books.get(ticket.index);
-        if !ticket.probe || book.is_none_or(|book| book.generation != ticket.generation) {
-            return Ended::default();
-        }
-        let ended = self.bring_back(ticket.index, now);
-        let generation = self.books.get(ticket.index).map(|book| book.generation);
-        *ticket = Ticket { generation: generation.unwrap_or_default(), probe: false, ..*ticket };
-        ended
+    /// A call has what it waited for, or gives up: whoever is next may have something now.
+    pub(super) fn leave(&mut self, place: &Place) {
+        self.queue.leave(place);
+        self.queue.rouse();
     }
 
-    /// Ends a call that took so long, with a chance from 0 to 1; one without an outcome was
-    /// abandoned.
+    /// A probe has shown that its endpoint is well, and goes on as any other call.
+    pub(super) fn prove(&mut self, ticket: &mut Ticket, now: Time) -> Option<Change> {
+        let book = self.books.get(ticket.index);
+        if !ticket.probe || book.is_none_or(|book| book.generation != ticket.generation) {
+            return None;
+        }
+        let change = self.bring_back(ticket.index, now);
+        let generation = self.books.get(ticket.index).map(|book| book.generation);
+        *ticket = Ticket { generation: generation.unwrap_or_default(), probe: false, ..*ticket };
+        change
+    }
+
+    /// What the endpoint said, in its answer to a call, that it still takes.
+    pub(super) fn told(&mut self, ticket: &Ticket, limits: &RateLimits, now: Time) {
+        if let Some(book) = self.books.get_mut(ticket.index) {
+            book.room.told(ticket.share, limits, now);
+            if !self.limited && !book.room.is_unlimited() {
+                self.limited = true;
+                self.list();
+            }
+            // It may take the next call sooner than it said before.
+            self.queue.rouse();
+        }
+    }
+
+    /// Other limits from now on, with all of their rates there.
+    pub(super) fn set_limits(&mut self, index: usize, limits: Limits, now: Time) {
+        if let Some(book) = self.books.get_mut(index) {
+            book.room = Room::new(limits, book.room.number(), now);
+        }
+        self.limited = self.books.iter().any(|book| !book.room.is_unlimited());
+        self.list();
+    }
+
+    /// Ends a call that took so long, with a chance from 0 to 1.
     pub(super) fn end(
         &mut self,
         ticket: Ticket,
-        outcome: Option<Outcome>,
+        end: End,
         took: Duration,
         load: &Load,
         now: Time,
         chance: f64,
     ) -> Ended {
         let Some(book) = self.books.get_mut(ticket.index) else { return Ended::default() };
+        let in_use = load.in_use();
         load.end();
+        match end.outcome {
+            None if end.unsent => book.room.give_back(ticket.share, now),
+            _ => book.room.settle(ticket.share, end.tokens, now),
+        }
         // Not for a call that a rest or a return has overtaken.
         let speaks = ticket.generation == book.generation;
-        match outcome {
-            Some(Outcome::Success) => self.served(ticket, took, load, speaks, now),
-            Some(Outcome::SuccessIn(took)) => self.served(ticket, took, load, speaks, now),
+        let mut cap = None;
+        let change = match end.outcome {
+            Some(Outcome::Success) | Some(Outcome::SuccessIn(_)) => {
+                let took =
+                    if let Some(Outcome::SuccessIn(took)) = end.outcome { took } else { took };
+                cap = book.room.served(ticket.share, took, in_use);
+                self.served(ticket, took, load, speaks, now)
+            }
             Some(Outcome::Failure(failure)) => {
                 book.failures.add(failure.cause);
-                if !failure.cause.counts() {
-                    return self.no_verdict(ticket, speaks, now);
+                cap = book.room.failed(ticket.share, failure.cause, in_use);
+                if failure.cause.counts() {
+                    load.feed_failed(took, failure.cause == Cause::TimedOut, now, self.decay);
+                    self.failed(ticket, failure, speaks, now, chance)
+                } else {
+                    self.no_verdict(ticket, speaks, now)
                 }
-                load.feed_failed(took, failure.cause == Cause::TimedOut, now, self.decay);
-                self.failed(ticket, failure, speaks, now, chance)
             }
             None => {
                 book.abandoned += 1;
                 self.no_verdict(ticket, speaks, now)
             }
-        }
+        };
+        // There is room for one more now, or a cap that has grown has room for two.
+        self.queue.rouse();
+        Ended { change, cap }
     }
 
     fn served(
@@ -249,31 +308,29 @@ impl Books {
         load: &Load,
         speaks: bool,
         now: Time,
-    ) -> Ended {
+    ) -> Option<Change> {
         load.feed(took, now, self.decay);
-        let Some(book) = self.books.get_mut(ticket.index) else { return Ended::default() };
+        let book = self.books.get_mut(ticket.index)?;
         book.successes += 1;
         book.recent.add(took, now);
         if !speaks {
-            return Ended::default();
+            return None;
         }
         if ticket.probe {
             return self.bring_back(ticket.index, now);
         }
         book.window.add(false, now);
-        Ended::default()
+        None
     }
 
     /// A probe that found nothing out lets the next call try.
-    fn no_verdict(&mut self, ticket: Ticket, speaks: bool, now: Time) -> Ended {
-        if let Some(book) = self.books.get_mut(ticket.index) {
-            if let (true, State::Probing { why }) = (speaks, book.state) {
-                book.state = State::Resting { until: now, why };
-                self.find_next_due();
-                return Ended { change: None, wake: true };
-            }
+    fn no_verdict(&mut self, ticket: Ticket, speaks: bool, now: Time) -> Option<Change> {
+        let book = self.books.get_mut(ticket.index)?;
+        if let (true, State::Probing { why }) = (speaks, book.state) {
+            book.state = State::Resting { until: now, why };
+            self.find_next_due();
         }
-        Ended::default()
+        None
     }
 
     fn failed(
@@ -283,18 +340,17 @@ impl Books {
         speaks: bool,
         now: Time,
         chance: f64,
-    ) -> Ended {
+    ) -> Option<Change> {
         let most = self.cooldown.most_resting(self.books.len());
-        let Some(book) = self.books.get_mut(ticket.index) else { return Ended::default() };
+        let book = self.books.get_mut(ticket.index)?;
         let asked = failure.asked();
         if !speaks {
             // A call of before the rest: it changes nothing, but what the endpoint asks for it gets.
             if let (State::Resting { until, why }, Some(asked)) = (book.state, asked) {
                 book.state = State::Resting { until: until.max(now.after(asked)), why };
                 self.find_next_due();
-                return Ended { change: None, wake: true };
             }
-            return Ended::default();
+            return None;
         }
         let cause = failure.cause;
         let why = if ticket.probe {
@@ -302,24 +358,25 @@ impl Books {
         } else {
             book.window.add(true, now);
             let sample = book.window.sample(now);
-            if cause.rests_at_once() || asked.is_some() {
+            // Too many calls are the adaptive cap's to deal with.
+            let by_cap = cause == Cause::RateLimited && book.room.is_adaptive();
+            if (cause.rests_at_once() && !by_cap) || asked.is_some() {
                 Why::AtOnce(cause)
             } else if self.cooldown.is_too_much(sample) {
                 Why::Ratio { failed: sample.failed, of: sample.of, last: cause }
             } else if self.cooldown.is_too_long(book.window.in_a_row()) {
                 Why::InARow { failed: book.window.in_a_row(), last: cause }
             } else {
-                return Ended::default();
+                return None;
             }
         };
         if self.cooldown.is_off() {
-            return Ended::default();
+            return None;
         }
         // A probe's endpoint has its place among those that rest.
         if !ticket.probe && self.resting >= most {
             let first = !std::mem::replace(&mut book.kept, true);
-            let change = first.then_some(Change::Kept { why, resting: self.resting });
-            return Ended { change, wake: false };
+            return first.then_some(Change::Kept { why, resting: self.resting });
         }
         if !ticket.probe && now.since(book.well_since) >= self.cooldown.reset_after {
             book.rests_in_a_row = 0;
@@ -331,11 +388,11 @@ impl Books {
         book.kept = false;
         book.state = State::Resting { until: now.after(rest), why };
         self.list();
-        Ended { change: Some(Change::Rests { rest, why }), wake: true }
+        Some(Change::Rests { rest, why })
     }
 
     /// Puts an endpoint back in service.
-    pub(super) fn bring_back(&mut self, index: usize, now: Time) -> Ended {
+    pub(super) fn bring_back(&mut self, index: usize, now: Time) -> Option<Change> {
         match self.books.get_mut(index) {
             Some(book) if book.state != State::Well => {
                 book.state = State::Well;
@@ -343,29 +400,33 @@ impl Books {
                 book.well_since = now;
                 book.window.clear();
             }
-            _ => return Ended::default(),
+            _ => return None,
         }
         // There is room for one more to rest now, and that is worth a line again.
         self.books.iter_mut().for_each(|book| book.kept = false);
         self.list();
-        Ended { change: Some(Change::Back), wake: true }
+        Some(Change::Back)
     }
 
-    /// After a change of who is in service.
+    /// After a change of who is in service or has limits.
     fn list(&mut self) {
         let all = self.books.iter().zip(0_u32..);
         self.well =
             all.filter(|(book, _)| book.state == State::Well).map(|(_, place)| place).collect();
         self.resting = self.books.len() - self.well.len();
+        // Relaxed: it guards no other memory.
+        self.all_ready.store(self.resting == 0 && !self.limited, Ordering::Relaxed);
         self.find_next_due();
     }
 
+    /// After a change of when who is in service again.
     fn find_next_due(&mut self) {
         let due = |book: &Book| match book.state {
             State::Resting { until, .. } => until,
             _ => Time::NEVER,
         };
         self.next_due = self.books.iter().map(due).min().unwrap_or(Time::NEVER);
+        self.queue.rouse_all();
     }
 
     pub(super) fn stats(
@@ -374,32 +435,7 @@ impl Books {
         loads: &[Load],
         now: Time,
     ) -> Vec<EndpointStats> {
-        let seconds = |secs| Duration::try_from_secs_f64(secs).unwrap_or(Duration::MAX);
-        let one = |((book, fixed), load): ((&mut Book, &Fixed), &Load)| {
-            let [p50, p95, p99] = book.recent.quantiles([0.5, 0.95, 0.99], now);
-            let (health, why) = match book.state {
-                State::Well => (Health::Well, None),
-                State::Resting { until, why } => {
-                    (Health::Resting { remaining: until.since(now) }, Some(why))
-                }
-                State::Probing { why } => (Health::Probing, Some(why)),
-            };
-            EndpointStats {
-                name: fixed.name.clone(),
-                picks: book.picks,
-                successes: book.successes,
-                failures: book.failures.clone(),
-                abandoned: book.abandoned,
-                in_use: load.in_use(),
-                latency: load.ewma().map(seconds),
-                p50,
-                p95,
-                p99,
-                rests: book.rests,
-                health,
-                why,
-            }
-        };
-        self.books.iter_mut().zip(fixed).zip(loads).map(one).collect()
+        let all = self.books.iter_mut().zip(fixed).zip(loads);
+        all.map(|((book, fixed), load)| book.stats(fixed, load, now)).collect()
     }
 }

@@ -10,6 +10,7 @@ use crate::error::{ConfigError, Problems};
 use crate::setters::setters;
 
 use super::cooldown::Cooldown;
+use super::limits::Limits;
 use super::strategies::PowerOfTwo;
 use super::strategy::Strategy;
 
@@ -76,20 +77,22 @@ impl BalanceConfig {
         problems.of_part(self.cooldown.check());
         problems.unless(!endpoints.is_empty(), "endpoints", "must be at least one");
         let mut names = HashSet::new();
-        for Endpoint { name, weight, .. } in endpoints {
+        for Endpoint { name, weight, limits, .. } in endpoints {
             problems.unless(
                 names.insert(name),
                 "endpoints",
                 format_args!("\"{name}\" is there twice"),
             );
-            problems.unless(
-                *weight > 0.0 && *weight <= MOST,
-                "weight",
-                format_args!("of \"{name}\" is {weight}, and must be above 0, at most {MOST:e}"),
-            );
+            check_weight(&mut problems, name, *weight);
+            problems.value(name, limits.check());
         }
         problems.check()
     }
+}
+
+pub(super) fn check_weight(problems: &mut Problems, name: &str, weight: f64) {
+    let what = format_args!("of \"{name}\" is {weight}, and must be above 0, at most {MOST:e}");
+    problems.unless(weight > 0.0 && weight <= MOST, "weight", what);
 }
 
 /// One of several that can serve a call, with what the caller needs to reach it.
@@ -112,15 +115,17 @@ pub struct Endpoint<T> {
     pub weight: f64,
     /// Its place for [`Priority`](super::Priority), lower ones first. Default 0.
     pub order: u32,
+    /// What it can take. Default anything.
+    pub limits: Limits,
     /// The caller's, which the balancer never looks at.
     pub value: T,
 }
 
 impl<T> Endpoint<T> {
-    /// With weight 1 and order 0.
+    /// With weight 1, order 0 and no limits.
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>, value: T) -> Self {
-        Self { name: name.into(), weight: 1.0, order: 0, value }
+        Self { name: name.into(), weight: 1.0, order: 0, limits: Limits::default(), value }
     }
 
     /// Sets [`weight`](Self#structfield.weight).
@@ -136,6 +141,13 @@ impl<T> Endpoint<T> {
         self.order = order;
         self
     }
+
+    /// Sets [`limits`](Self#structfield.limits).
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
 }
 
 impl<T> fmt::Debug for Endpoint<T> {
@@ -145,6 +157,7 @@ impl<T> fmt::Debug for Endpoint<T> {
             .field("name", &self.name)
             .field("weight", &self.weight)
             .field("order", &self.order)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }

@@ -47,11 +47,13 @@ pub struct Cooldown {
     /// 0.25; 0 to 1.
     pub jitter: f64,
     /// The share of the endpoints that may rest at one time, rounded down, but at least one.
-    /// Others stay in service however they fail. Default 0.5; above 0, at most 1.
-    pub max_resting: f64,
+    /// Others stay in service however they fail. Default 0.8, which of up to five leaves one in
+    /// service, and of more a fifth, lest a failure that all see has one serve for all of them;
+    /// above 0, at most 1. Not set, it is 1 in a group of models that has fallbacks.
+    pub max_resting: Option<f64>,
     /// Whether the last endpoint in service may rest as well, if `max_resting` allows it. Default
-    /// false.
-    pub rest_last: bool,
+    /// false. Not set, it is true in a group of models that has fallbacks.
+    pub rest_last: Option<bool>,
 }
 
 impl Default for Cooldown {
@@ -65,8 +67,8 @@ impl Default for Cooldown {
             max_rest: Duration::from_secs(60),
             reset_after: Duration::from_secs(60),
             jitter: 0.25,
-            max_resting: 0.5,
-            rest_last: false,
+            max_resting: None,
+            rest_last: None,
         }
     }
 }
@@ -81,10 +83,12 @@ setters! {
         max_rest: Duration,
         reset_after: Duration,
         jitter: f64,
-        max_resting: f64,
-        rest_last: bool,
+        max_resting: impl Into<Option<f64>>,
+        rest_last: impl Into<Option<bool>>,
     }
 }
+
+const MAX_RESTING: f64 = 0.8;
 
 /// 0.29 of 100 is 29, though the product of the two `f64` is a little less.
 const HAIR: f64 = 1e-9;
@@ -93,9 +97,8 @@ impl Cooldown {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let mut problems = Problems::of("Cooldown");
         // Not a number is in no range.
-        for (name, share) in
-            [("failure_ratio", self.failure_ratio), ("max_resting", self.max_resting)]
-        {
+        let max_resting = self.max_resting.unwrap_or(MAX_RESTING);
+        for (name, share) in [("failure_ratio", self.failure_ratio), ("max_resting", max_resting)] {
             let good = share > 0.0 && share <= 1.0;
             problems.unless(good, name, format_args!("is {share}, and must be above 0, at most 1"));
         }
@@ -130,8 +133,9 @@ impl Cooldown {
 
     /// How many of `endpoints` may rest at one time.
     pub(super) fn most_resting(&self, endpoints: usize) -> usize {
-        let share = (self.max_resting * endpoints as f64 + HAIR) as usize;
-        let kept = usize::from(!self.rest_last);
+        let share = self.max_resting.unwrap_or(MAX_RESTING) * endpoints as f64;
+        let share = (share + HAIR) as usize;
+        let kept = usize::from(!self.rest_last.unwrap_or(false));
         share.max(1).min(endpoints.saturating_sub(kept))
     }
 
@@ -173,7 +177,7 @@ mod tests {
     fn a_share_may_rest_but_at_least_one_and_not_the_last() {
         let cooldown = Cooldown::default();
         let most = |of| cooldown.most_resting(of);
-        assert_eq!([1, 2, 3, 4, 5, 10].map(most), [0, 1, 1, 2, 2, 5]);
+        assert_eq!([1, 2, 3, 4, 5, 10].map(most), [0, 1, 2, 3, 4, 8]);
         assert_eq!(cooldown.clone().max_resting(0.29).most_resting(100), 29);
         let all = cooldown.clone().max_resting(1.0);
         assert_eq!([1, 3].map(|of| all.most_resting(of)), [0, 2]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Time;
 
-/// Written under the lock of the books, read by strategies without it. A reading may mix two
+/// Written under the lock of the books only, read by strategies without it. A reading may mix two
 /// moments, which a choice does not mind. Relaxed throughout: it guards no other memory.
 #[derive(Debug)]
 pub(super) struct Load {
@@ -28,11 +28,11 @@ impl Load {
     }
 
     pub(super) fn begin(&self) {
-        self.in_use.fetch_add(1, Ordering::Relaxed);
+        self.in_use.store(self.in_use().saturating_add(1), Ordering::Relaxed);
     }
 
     pub(super) fn end(&self) {
-        self.in_use.fetch_sub(1, Ordering::Relaxed);
+        self.in_use.store(self.in_use().saturating_sub(1), Ordering::Relaxed);
     }
 
     /// The mean latency, in seconds, what is older weighing less.

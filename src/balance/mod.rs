@@ -46,23 +46,40 @@
 //! [`RoundRobin`], [`WeightedRandom`], [`LeastInUse`], [`PowerOfTwo`] (the default), [`PeakEwma`],
 //! [`Priority`], [`Sticky`] or your own.
 //!
+//! # Limits
+//!
+//! An endpoint may have [`Limits`]: calls at one time, fixed or found out while it serves
+//! ([`Adaptive`]), and requests and tokens in a minute, set by us or told by the endpoint. One that
+//! is at a limit is no candidate. When all are at a limit or rest, calls queue and are served in the
+//! order they came; a newcomer overtakes nobody.
+//!
 //! # The one lock
 //!
-//! It guards the health and the counts of all endpoints. A pick takes it twice: to learn who is
-//! well and to begin the call. Between the two the strategy runs without it, on numbers that are
-//! atomic; an endpoint that is no longer well by then is not taken, and the strategy is asked again.
-//! No user code and no logger runs under the lock. Threads wait for one condition variable, which
-//! is signalled when a rest begins or ends or a probe finds nothing out.
+//! It guards the health, the limits and the counts of all endpoints, and the queue. A pick takes it
+//! twice: to learn who is ready and to begin the call. Between the two the strategy runs without it,
+//! on numbers that are atomic; an endpoint that is no longer ready by then is not taken, and the
+//! strategy is asked again. No user code and no logger runs under the lock. Each call in the queue
+//! has a condition variable of its own; the first is woken when a call ends, and all of them when
+//! a rest begins or ends, so that none waits in vain.
 
+mod adaptive;
+mod book;
 mod books;
+mod bucket;
+mod cap;
 mod config;
 mod cooldown;
 mod error;
 mod histogram;
+mod limits;
 mod load;
+mod offer;
 mod outcome;
 mod pick;
+mod queue;
 mod random;
+mod rate_limits;
+mod rates;
 mod stats;
 mod strategies;
 mod strategy;
@@ -76,13 +93,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Mutex, MutexGuard};
 
+pub use adaptive::Adaptive;
 pub use config::{BalanceConfig, Endpoint};
 pub use cooldown::Cooldown;
-pub use error::PickError;
+pub use error::{NotReady, PickError};
+pub use limits::Limits;
 pub use outcome::{Cause, Failure, Outcome};
 pub use pick::{Call, Pick};
+pub use rate_limits::{RateLimit, RateLimits};
 pub use stats::{BalanceStats, EndpointStats, Failures, Health, Why};
 pub use strategies::{
     LeastInUse, PeakEwma, PowerOfTwo, Priority, RoundRobin, Sticky, WeightedRandom,
@@ -91,11 +111,16 @@ pub use strategy::{Candidate, Candidates, Draw, Strategy};
 
 use crate::caught::{Kept, caught, one_line, say};
 use crate::clock::{Clock, Time};
-use crate::error::ConfigError;
-use books::{Books, Offer};
+use crate::error::{ConfigError, Problems};
+use book::Ticket;
+use books::Books;
+use config::check_weight;
+use limits::Room;
 use load::Load;
+use offer::Offer;
+use queue::Place;
 use random::Random;
-use strategy::Fixed;
+use strategy::{Fixed, Weight};
 
 /// Picks endpoints for calls, measures them and lets the sick ones rest. Cloning gives another
 /// handle to the same. See the [module](self).
@@ -110,15 +135,18 @@ struct Shared<T> {
     loads: Vec<Load>,
     /// Each by itself: two drops that panic in one go would end the process.
     values: Vec<Kept<T>>,
-    equal_weights: bool,
+    /// The places of all, for the picks in which every endpoint can be had.
+    places: Box<[u32]>,
+    equal_weights: AtomicBool,
     strategy: Kept<Arc<dyn Strategy>>,
     decay: Duration,
     random: Random,
     clock: Clock,
     /// A strategy that fails is logged once.
     complained: AtomicBool,
+    /// Kept by the books, whose word it is that counts.
+    all_ready: Arc<AtomicBool>,
     books: Mutex<Books>,
-    signal: Condvar,
 }
 
 impl<T> Balancer<T> {
@@ -134,43 +162,50 @@ impl<T> Balancer<T> {
         let endpoints: Vec<_> = endpoints.into_iter().collect();
         config.check(&endpoints)?;
         let BalanceConfig { name, strategy, cooldown, decay, seed, clock } = config;
-        let books = Books::new(endpoints.len(), cooldown, decay, clock.now());
+        let now = clock.now();
+        let rooms = endpoints.iter().map(|endpoint| Room::new(endpoint.limits.clone(), 0, now));
+        let books = Books::new(rooms, cooldown, decay, now);
+        let places = (0_u32..).take(endpoints.len()).collect();
         let (mut fixed, mut loads, mut values) = (Vec::new(), Vec::new(), Vec::new());
-        for Endpoint { name, weight, order, value } in endpoints {
+        for Endpoint { name, weight, order, value, .. } in endpoints {
+            let weight = Weight::new(weight);
             fixed.push(Fixed { hash: random::hash(&name), name, weight, order });
             loads.push(Load::new());
             values.push(Kept::new(value));
         }
-        let equal_weights = fixed.windows(2).all(|pair| pair[0].weight == pair[1].weight);
+        let equal_weights = AtomicBool::new(are_equal(&fixed));
         let shared = Arc::new(Shared {
             name,
             fixed,
             loads,
             values,
+            places,
             equal_weights,
             strategy: Kept::new(strategy),
             decay,
             random: Random::new(seed),
             clock,
             complained: AtomicBool::new(false),
+            all_ready: books.all_ready.clone(),
             books: Mutex::new(books),
-            signal: Condvar::new(),
         });
         Ok(Self { shared })
     }
 
-    /// An endpoint for a call, if one can be had now.
+    /// An endpoint for a call, if one can be had now and nobody who waits came before.
     ///
     /// # Errors
-    /// [`PickError::NoneWell`] says when the first rest is over; [`PickError::AllTried`].
+    /// [`PickError::NoneReady`] says why, and when the first will be where that is known;
+    /// [`PickError::AllTried`].
     pub fn pick(&self, call: Call<'_>) -> Result<Pick<T>, PickError> {
         let now = self.shared.clock.now();
         self.pick_by(call, now, now)
     }
 
-    /// The same, waiting up to `timeout` for a rest to be over or a probe to succeed. Does not wait
-    /// where no rest is over in time and no probe is under way. Endpoints are not reserved: of
-    /// several who wait for one rest, the first makes the probe and the others wait for its result.
+    /// The same, waiting up to `timeout` for room, for a rest to be over or for a probe to succeed;
+    /// in the order of arrival. Does not wait in vain: where all rest or are at their rate, and none
+    /// will be ready in time. Of several who wait for one rest, the first makes the probe and the
+    /// others wait for its result.
     ///
     /// # Errors
     /// The same, at once or after `timeout`.
@@ -179,55 +214,72 @@ impl<T> Balancer<T> {
         self.pick_by(call, now, now.after(timeout))
     }
 
-    fn pick_by(&self, call: Call<'_>, mut now: Time, deadline: Time) -> Result<Pick<T>, PickError> {
+    fn pick_by(&self, call: Call<'_>, now: Time, deadline: Time) -> Result<Pick<T>, PickError> {
         let shared = &*self.shared;
-        let begin = |ticket, now| Ok(Pick::new(self.shared.clone(), ticket, now));
+        // Nearly always, and then without a look at the books first: that is a quarter of a pick.
+        if call.tried.is_empty() && shared.all_ready.load(Ordering::Relaxed) {
+            let index = shared.choose(&shared.places, shared.places.len(), call.key, now);
+            let taken = shared.books.lock().take(index, &call, None, &shared.loads[index], now);
+            if let Some(ticket) = taken {
+                return Ok(self.begin(ticket, now));
+            }
+        }
+        self.pick_of_some(call, now, deadline)
+    }
+
+    /// Where some rest, are at a limit or were tried.
+    fn pick_of_some(
+        &self,
+        call: Call<'_>,
+        now: Time,
+        deadline: Time,
+    ) -> Result<Pick<T>, PickError> {
+        let shared = &*self.shared;
+        let mut place: Option<Place> = None;
         let mut books = shared.books.lock();
-        loop {
-            match books.offer(call.tried, call.key.is_some(), now) {
-                Offer::Probe(index) => {
-                    if let Some(ticket) = books.take(index, &shared.loads[index], now) {
-                        drop(books);
-                        shared.say_probe(index);
-                        return begin(ticket, now);
-                    }
-                }
+        // A strategy that was asked before may have taken its time.
+        let mut now = shared.clock.now().max(now);
+        let picked = loop {
+            let chosen = match books.offer(&call, place.as_ref(), &shared.loads, now) {
+                Offer::Probe(index) => Some(index),
                 Offer::Choose { places, well } => {
-                    drop(books);
-                    let index = shared.choose(&places, well, call.key, now);
-                    books = shared.books.lock();
-                    if let Some(ticket) = books.take(index, &shared.loads[index], now) {
-                        drop(books);
-                        if ticket.probe {
-                            shared.say_probe(index);
-                        }
-                        return begin(ticket, now);
-                    }
-                    // It was well a moment ago. Time has passed, if only a little.
-                    now = shared.clock.now();
+                    let choose = || shared.choose(&places, well, call.key, now);
+                    Some(MutexGuard::unlocked(&mut books, choose))
                 }
-                Offer::None { earliest, probing } => {
-                    let until = match earliest {
-                        Some(earliest) if earliest <= deadline => earliest,
-                        _ if probing > 0 => deadline,
-                        _ => now,
+                Offer::None(none) => {
+                    let Some(until) = none.wait_until(now, deadline) else {
+                        break Err(none.error(shared.name.clone(), now));
                     };
-                    if until <= now {
-                        let name = shared.name.clone();
-                        let earliest = earliest.map(|earliest| earliest.since(now));
-                        return Err(PickError::NoneWell { name, earliest, probing });
-                    }
-                    books.waiting += 1;
-                    shared.clock.wait(&shared.signal, &mut books, until.since(now));
-                    books.waiting -= 1;
-                    now = shared.clock.now();
+                    let place = place.get_or_insert_with(|| books.queue.join(call.tried));
+                    shared.clock.wait(&place.signal, &mut books, until.since(now));
+                    None
                 }
                 Offer::AllTried => {
                     let (name, endpoints) = (shared.name.clone(), shared.fixed.len());
-                    return Err(PickError::AllTried { name, endpoints });
+                    break Err(PickError::AllTried { name, endpoints });
+                }
+            };
+            if let Some(index) = chosen {
+                let load = &shared.loads[index];
+                if let Some(ticket) = books.take(index, &call, place.as_ref(), load, now) {
+                    break Ok(ticket);
                 }
             }
+            // What was free a moment ago may be so no longer, and time has passed.
+            now = shared.clock.now();
+        };
+        if let Some(place) = place {
+            books.leave(&place);
         }
+        drop(books);
+        Ok(self.begin(picked?, now))
+    }
+
+    fn begin(&self, ticket: Ticket, now: Time) -> Pick<T> {
+        if ticket.probe {
+            self.shared.say_probe(ticket.index);
+        }
+        Pick::new(self.shared.clone(), ticket, now)
     }
 
     /// Ends the rest of an endpoint, as if its probe had succeeded: for a caller that knows better,
@@ -236,10 +288,53 @@ impl<T> Balancer<T> {
     pub fn end_rest(&self, index: usize) -> bool {
         let shared = &*self.shared;
         let now = shared.clock.now();
-        let ended = shared.books.lock().bring_back(index, now);
-        let rested = ended.change.is_some();
-        shared.tell(index, ended);
-        rested
+        let change = shared.books.lock().bring_back(index, now);
+        shared.tell(index, change);
+        change.is_some()
+    }
+
+    /// Gives an endpoint another weight, for the picks that follow.
+    ///
+    /// # Errors
+    /// A weight that cannot be one, or an `index` that no endpoint has; then nothing changes.
+    pub fn set_weight(&self, index: usize, weight: f64) -> Result<(), ConfigError> {
+        let (fixed, mut problems) = (&self.shared.fixed, Problems::of("set_weight"));
+        let endpoint = problems.value("index", endpoint_at(fixed, index));
+        if let Some(endpoint) = endpoint {
+            check_weight(&mut problems, &endpoint.name, weight);
+        }
+        let endpoint = problems.check_with(endpoint)?;
+        endpoint.weight.set(weight);
+        self.shared.equal_weights.store(are_equal(fixed), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Gives an endpoint other limits, with all of their rates to be used anew and an adaptive cap at
+    /// its start. Calls under way go on, also where they are more than that now.
+    ///
+    /// # Errors
+    /// Limits that cannot work, or an `index` that no endpoint has; then nothing changes.
+    pub fn set_limits(&self, index: usize, limits: Limits) -> Result<(), ConfigError> {
+        let mut problems = Problems::of("set_limits");
+        problems.value("index", endpoint_at(&self.shared.fixed, index));
+        problems.of_part(limits.check());
+        problems.check()?;
+        let now = self.shared.clock.now();
+        self.shared.books.lock().set_limits(index, limits, now);
+        Ok(())
+    }
+
+    /// In how long, by time alone, the first endpoint can take a call, zero if one can; `None` if
+    /// that depends on the end of others.
+    #[must_use]
+    pub fn earliest(&self) -> Option<Duration> {
+        let shared = &*self.shared;
+        let now = shared.clock.now();
+        match shared.books.lock().offer(&Call::new(), None, &shared.loads, now) {
+            Offer::Probe(_) | Offer::Choose { .. } => Some(Duration::ZERO),
+            Offer::None(none) => none.earliest.map(|at| at.since(now)),
+            Offer::AllTried => None,
+        }
     }
 
     /// The values of all endpoints, in the order they were given.
@@ -256,7 +351,7 @@ impl<T> Balancer<T> {
         let now = shared.clock.now();
         let mut books = shared.books.lock();
         let endpoints = books.stats(&shared.fixed, &shared.loads, now);
-        let waiting = books.waiting;
+        let waiting = books.queue.len();
         drop(books);
         BalanceStats { name: shared.name.clone(), waiting, endpoints }
     }
@@ -270,7 +365,7 @@ impl<T> Shared<T> {
             loads: &self.loads,
             places,
             well,
-            equal_weights: self.equal_weights,
+            equal_weights: self.equal_weights.load(Ordering::Relaxed),
             now,
             decay: self.decay,
         };
@@ -299,6 +394,14 @@ impl<T> Shared<T> {
             self.fixed[index].name
         );
     }
+}
+
+fn are_equal(fixed: &[Fixed]) -> bool {
+    fixed.windows(2).all(|pair| pair[0].weight.get() == pair[1].weight.get())
+}
+
+fn endpoint_at(fixed: &[Fixed], index: usize) -> Result<&Fixed, String> {
+    fixed.get(index).ok_or_else(|| format!("is {index}, and there are {} endpoints", fixed.len()))
 }
 
 impl<T> Clone for Balancer<T> {

@@ -8,9 +8,11 @@ use crate::caught::say;
 use crate::clock::Time;
 
 use super::Shared;
-use super::books::{Change, Ticket};
+use super::book::Ticket;
+use super::books::{Change, End, Ended};
 use super::outcome::{Cause, Failure, Outcome};
 use super::random::hash;
+use super::rate_limits::RateLimits;
 
 /// An endpoint picked for one call, which counts as in use until this is reported or dropped.
 ///
@@ -21,13 +23,14 @@ pub struct Pick<T> {
     shared: Arc<Shared<T>>,
     ticket: Ticket,
     began: Time,
+    tokens: Option<u64>,
     /// Until it has ended.
     open: bool,
 }
 
 impl<T> Pick<T> {
     pub(super) fn new(shared: Arc<Shared<T>>, ticket: Ticket, began: Time) -> Self {
-        Self { shared, ticket, began, open: true }
+        Self { shared, ticket, began, tokens: None, open: true }
     }
 
     /// The [value](super::Endpoint#structfield.value) of the endpoint.
@@ -66,10 +69,22 @@ impl<T> Pick<T> {
         }
         let shared = &*self.shared;
         let now = shared.clock.now();
-        let mut books = shared.books.lock();
-        let ended = books.prove(&mut self.ticket, now);
-        drop(books);
-        shared.tell(self.ticket.index, ended);
+        let change = shared.books.lock().prove(&mut self.ticket, now);
+        shared.tell(self.ticket.index, change);
+    }
+
+    /// Says what the endpoint told of its own limits, with its answer to this call. They are kept to
+    /// from now on, together with [`Limits`](super::Limits) of ours.
+    pub fn told(&mut self, limits: &RateLimits) {
+        let shared = &*self.shared;
+        let now = shared.clock.now();
+        shared.books.lock().told(&self.ticket, limits, now);
+    }
+
+    /// Says how many tokens the call used, its question and its answer together, before it is
+    /// reported. Without it, what was [reserved](Call::tokens) stands.
+    pub fn used(&mut self, tokens: u64) {
+        self.tokens = Some(tokens);
     }
 
     /// How long ago it was picked: the latency that [`success`](Self::success) would report.
@@ -80,7 +95,13 @@ impl<T> Pick<T> {
 
     /// Says what came of the call.
     pub fn report(mut self, outcome: Outcome) {
-        self.end(Some(outcome));
+        self.end(Some(outcome), false);
+    }
+
+    /// Says that nothing of the call came to the endpoint: it counts as abandoned, and not towards
+    /// the endpoint's rates.
+    pub fn unsent(mut self) {
+        self.end(None, true);
     }
 
     /// Reports [`Outcome::Success`].
@@ -93,25 +114,30 @@ impl<T> Pick<T> {
         self.report(Outcome::Failure(failure.into()));
     }
 
-    fn end(&mut self, outcome: Option<Outcome>) {
+    fn end(&mut self, outcome: Option<Outcome>, unsent: bool) {
         if !std::mem::replace(&mut self.open, false) {
             return;
         }
         let shared = &*self.shared;
         let now = shared.clock.now();
         let took = now.since(self.began);
-        let chance = shared.random.fraction();
+        let failed = matches!(outcome, Some(Outcome::Failure(_)));
+        let chance = if failed { shared.random.fraction() } else { 0.0 };
         let load = &shared.loads[self.ticket.index];
-        let mut books = shared.books.lock();
-        let ended = books.end(self.ticket, outcome, took, load, now, chance);
-        drop(books);
-        shared.tell(self.ticket.index, ended);
+        let end = End { outcome, tokens: self.tokens, unsent };
+        let Ended { change, cap } =
+            shared.books.lock().end(self.ticket, end, took, load, now, chance);
+        shared.tell(self.ticket.index, change);
+        if let Some(changed) = cap {
+            let (balancer, name) = (&shared.name, self.name());
+            say!(Info, "balancer \"{balancer}\": endpoint \"{name}\": {changed}");
+        }
     }
 }
 
 impl<T> Drop for Pick<T> {
     fn drop(&mut self) {
-        self.end(None);
+        self.end(None, false);
     }
 }
 
@@ -132,6 +158,7 @@ impl<T> fmt::Debug for Pick<T> {
 pub struct Call<'a> {
     pub(super) tried: &'a [usize],
     pub(super) key: Option<u64>,
+    pub(super) tokens: Option<u64>,
 }
 
 impl<'a> Call<'a> {
@@ -161,15 +188,21 @@ impl<'a> Call<'a> {
         self.key = Some(key);
         self
     }
+
+    /// How many tokens it may use, its question and its answer together: so many must be left of
+    /// the endpoint's [rate](super::Limits#structfield.tokens_per_minute), or all that there can be,
+    /// for the call to begin. Without it, what the endpoint's calls used of late.
+    #[must_use]
+    pub fn tokens(mut self, tokens: u64) -> Self {
+        self.tokens = Some(tokens);
+        self
+    }
 }
 
 impl<T> Shared<T> {
-    /// Wakes who waits and writes the log, both without the lock.
-    pub(super) fn tell(&self, index: usize, ended: super::books::Ended) {
-        if ended.wake {
-            self.signal.notify_all();
-        }
-        let Some(change) = ended.change else { return };
+    /// Writes the log, without the lock.
+    pub(super) fn tell(&self, index: usize, change: Option<Change>) {
+        let Some(change) = change else { return };
         let (balancer, name) = (&self.name, &self.fixed[index].name);
         match change {
             Change::Rests { rest, why } => {

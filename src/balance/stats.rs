@@ -34,6 +34,15 @@ pub struct EndpointStats {
     pub abandoned: u64,
     /// Picks neither reported nor dropped so far.
     pub in_use: usize,
+    /// Most calls at one time, as of now if the cap is [adaptive](super::Adaptive); `None` for any
+    /// number.
+    pub max_in_use: Option<usize>,
+    /// Calls that may begin now by the rate of requests; `None` if none is known.
+    pub requests_left: Option<u64>,
+    /// Tokens that may be used now; `None` if no rate of tokens is known.
+    pub tokens_left: Option<u64>,
+    /// How long until its rates let another call begin; `None` if they do.
+    pub limited: Option<Duration>,
     /// The mean latency (EWMA) of the calls served, and of those that failed more slowly than that;
     /// older ones weigh less by [`decay`](super::BalanceConfig#structfield.decay). `None` before the
     /// first.

@@ -140,8 +140,9 @@ impl Strategy for PeakEwma {
     }
 }
 
-/// The first that is well, by [`order`](super::Endpoint#structfield.order); of several of one order,
-/// the one given first. The others serve only while it rests.
+/// The first that is ready, by [`order`](super::Endpoint#structfield.order); of several of one order,
+/// the one given first. The others serve only while it rests or is at a
+/// limit.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Priority;
 
@@ -161,6 +162,8 @@ impl Strategy for Priority {
 /// The same endpoint for the same key, for as long as it is well: a conversation finds the prompt
 /// cache that it filled. When an endpoint rests, only its own conversations move, and they come back
 /// with it. Calls without a key go by [`PowerOfTwo`].
+/// While an endpoint is at a limit, a call of its own goes to the next in its line (V. Mirrokni and
+/// others, *Consistent Hashing with Bounded Loads*, SODA 2018) rather than wait.
 ///
 /// Rendezvous hashing (D. Thaler, C. Ravishankar, *Using Name-Based Mappings to Increase Hit
 /// Rates*, IEEE/ACM ToN 6, 1998), with weights after C. Schindelhauer, G. Schomaker, *Weighted

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Time;
@@ -35,14 +36,32 @@ pub trait Strategy: fmt::Debug + Send + Sync + 'static {
     fn pick(&self, candidates: &Candidates<'_>, draw: &Draw<'_>) -> usize;
 }
 
-/// What is fixed of an endpoint.
+/// What an endpoint is, apart from how it does.
 #[derive(Debug)]
 pub(super) struct Fixed {
     pub(super) name: Arc<str>,
     /// Of the name.
     pub(super) hash: u64,
-    pub(super) weight: f64,
+    pub(super) weight: Weight,
     pub(super) order: u32,
+}
+
+/// One that can change. Relaxed: it guards no other memory, and a pick may go by the old one.
+#[derive(Debug)]
+pub(super) struct Weight(AtomicU64);
+
+impl Weight {
+    pub(super) fn new(weight: f64) -> Self {
+        Self(AtomicU64::new(weight.to_bits()))
+    }
+
+    pub(super) fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set(&self, weight: f64) {
+        self.0.store(weight.to_bits(), Ordering::Relaxed);
+    }
 }
 
 /// The endpoints that can serve a call: they are well, and the call has not tried them. In the order
@@ -130,7 +149,7 @@ impl<'a> Candidate<'a> {
     /// Its weight, above 0.
     #[must_use]
     pub fn weight(&self) -> f64 {
-        self.fixed.weight
+        self.fixed.weight.get()
     }
 
     /// Its place in order of preference, lower ones first.

@@ -46,10 +46,11 @@ pub use error_kind::ErrorKind;
 pub use frames::{Event, Framing};
 pub use message::{Message, Role, ToolCall};
 pub use models::{Embeddings, Model};
-pub use rate_limits::{RateLimit, RateLimits};
 pub use reply::{ChatReply, Finish, Timing, Usage};
 pub use request::{ChatRequest, ResponseFormat, Tool, ToolChoice};
 pub use token::{Token, TokenSource};
+
+pub use crate::balance::{RateLimit, RateLimits};
 
 pub(crate) use call::{Line, Service};
 pub(crate) use reading::{Reading, Request};

@@ -5,72 +5,31 @@ use std::time::{Duration, SystemTime};
 use jiff::{SignedDuration, Timestamp};
 use ureq::http::HeaderMap;
 
+use crate::balance::{RateLimit, RateLimits};
+
 use super::headers::{seconds, text};
 
-/// What may still be asked of a provider, from the headers of one of its answers; all none where it
-/// sends none.
-///
-/// Read from `x-ratelimit-{limit,remaining,reset}-{requests,tokens}` (OpenAI, LiteLLM and others)
-/// and `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RateLimits {
-    /// Of requests.
-    pub requests: RateLimit,
-    /// Of tokens, those of questions and answers together.
-    pub tokens: RateLimit,
-    /// Of tokens of questions.
-    pub input_tokens: RateLimit,
-    /// Of tokens of answers.
-    pub output_tokens: RateLimit,
-}
-
-/// One limit of a provider's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RateLimit {
-    /// So much in a time that the provider knows.
-    pub limit: Option<u64>,
-    /// So much of it is left.
-    pub remaining: Option<u64>,
-    /// In so long, counted from when this is read, all of it is there again.
-    pub reset: Option<Duration>,
-}
-
-impl RateLimits {
-    pub(super) fn read(headers: &HeaderMap) -> Self {
-        let openai = |of: &str| RateLimit::read(headers, |part| format!("x-ratelimit-{part}-{of}"));
-        let anthropic =
-            |of: &str| RateLimit::read(headers, |part| format!("anthropic-ratelimit-{of}-{part}"));
-        Self {
-            requests: openai("requests").or(anthropic("requests")),
-            tokens: openai("tokens").or(anthropic("tokens")),
-            input_tokens: anthropic("input-tokens"),
-            output_tokens: anthropic("output-tokens"),
-        }
+pub(super) fn rate_limits(headers: &HeaderMap) -> RateLimits {
+    let openai = |of: &str| rate_limit(headers, |part| format!("x-ratelimit-{part}-{of}"));
+    let anthropic =
+        |of: &str| rate_limit(headers, |part| format!("anthropic-ratelimit-{of}-{part}"));
+    let either = |of| Some(openai(of)).filter(RateLimit::is_known).unwrap_or_else(|| anthropic(of));
+    RateLimits {
+        requests: either("requests"),
+        tokens: either("tokens"),
+        input_tokens: anthropic("input-tokens"),
+        output_tokens: anthropic("output-tokens"),
     }
 }
 
-impl RateLimit {
-    /// Whether the provider says anything of it.
-    #[must_use]
-    pub fn is_known(&self) -> bool {
-        *self != Self::default()
-    }
-
-    fn read(headers: &HeaderMap, name: impl Fn(&str) -> String) -> Self {
-        let part = |part| text(headers, &name(part));
-        // Some gateways send -1 for what they do not know.
-        let number = |text: &str| text.parse().ok();
-        Self {
-            limit: part("limit").and_then(number),
-            remaining: part("remaining").and_then(number),
-            reset: part("reset").and_then(reset),
-        }
-    }
-
-    fn or(self, other: Self) -> Self {
-        if self.is_known() { self } else { other }
+fn rate_limit(headers: &HeaderMap, name: impl Fn(&str) -> String) -> RateLimit {
+    let part = |part| text(headers, &name(part));
+    // Some gateways send -1 for what they do not know.
+    let number = |text: &str| text.parse().ok();
+    RateLimit {
+        limit: part("limit").and_then(number),
+        remaining: part("remaining").and_then(number),
+        reset: part("reset").and_then(reset),
     }
 }
 
@@ -118,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_headers_of_openai_and_of_anthropic_are_read() {
-        let limits = RateLimits::read(&headers(&[
+        let limits = rate_limits(&headers(&[
             ("x-ratelimit-limit-requests", "500"),
             ("x-ratelimit-remaining-requests", "499"),
             ("x-ratelimit-reset-requests", "120ms"),
@@ -128,7 +87,7 @@ mod tests {
         assert_eq!(limits.requests.reset, Some(Duration::from_millis(120)));
         assert!(!limits.tokens.is_known() && !limits.input_tokens.is_known());
 
-        let limits = RateLimits::read(&headers(&[
+        let limits = rate_limits(&headers(&[
             ("anthropic-ratelimit-requests-limit", "50"),
             ("anthropic-ratelimit-input-tokens-remaining", "39000"),
             ("anthropic-ratelimit-output-tokens-reset", "2001-09-09T01:46:40Z"),

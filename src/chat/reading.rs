@@ -22,11 +22,13 @@ use super::error::{ChatError, Seen};
 use super::error_kind::ErrorKind;
 use super::frames::{FrameError, Frames, Framing};
 use super::headers::content_type;
-use super::reply::{ChatReply, Timing};
+use super::rate_limits::rate_limits;
+use super::reply::{ChatReply, Timing, Usage};
 use super::request::ChatRequest;
 use super::retry::Began;
 use super::validate::validate;
 use crate::agent::{LeasedBody, hold, read_until};
+use crate::balance::RateLimits;
 use crate::keyed::ModelKey;
 
 /// One try of a call.
@@ -170,6 +172,16 @@ impl<'r> Reading<'r> {
         let (draft, headers) = (self.draft.clone(), self.headers.clone());
         let tries = self.began.tries.saturating_add(1);
         ChatReply { draft, headers, timing: self.timing(), tries }
+    }
+
+    /// What the head of the last answer says.
+    pub(crate) fn rate_limits(&self) -> RateLimits {
+        rate_limits(&self.headers)
+    }
+
+    /// As far as the answer said so far.
+    pub(crate) fn usage(&self) -> Usage {
+        self.draft.usage
     }
 
     pub(crate) fn into_reply(self) -> ChatReply {

@@ -8,10 +8,12 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use ureq::http::HeaderMap;
 
+use crate::balance::RateLimits;
+
 use super::draft::Draft;
 use super::headers;
 use super::message::{Message, Role, ToolCall};
-use super::rate_limits::RateLimits;
+use super::rate_limits::rate_limits;
 
 /// A whole answer.
 #[derive(Clone)]
@@ -139,7 +141,7 @@ impl ChatReply {
     /// What may still be asked, where the provider tells.
     #[must_use]
     pub fn rate_limits(&self) -> RateLimits {
-        RateLimits::read(&self.headers)
+        rate_limits(&self.headers)
     }
 
     /// A header of the answer; of several of one name the first.

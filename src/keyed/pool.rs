@@ -262,6 +262,12 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
         problems.check()
     }
 
+    /// The settings it was made with. Limits changed since then are not in them.
+    #[must_use]
+    pub fn config(&self) -> &KeyedConfig {
+        &self.0.config
+    }
+
     /// Closes every pool: refuses each further `get`, wakes everybody who waits, drops what is
     /// idle. Leases out stay valid and end as they come home.
     pub fn close(&self) {

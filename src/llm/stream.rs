@@ -6,7 +6,7 @@ use std::ops::Deref;
 
 use super::client::Llm;
 use crate::agent::Stopper;
-use crate::chat::{ChatError, ChatReply, Piece, Reading};
+use crate::chat::{ChatError, ChatReply, Piece, Reading, Usage};
 
 /// The answer of a model as it comes: an iterator of [`Piece`]s.
 ///
@@ -54,6 +54,10 @@ impl<L: Deref<Target = Llm>> ChatStream<L> {
     #[must_use]
     pub fn stopper(&self) -> Option<Stopper> {
         self.client.as_ref().map(|client| client.stopper())
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        self.reading.usage()
     }
 
     /// Ends it before its end: what comes after is not read, and the client is given back.

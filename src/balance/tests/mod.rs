@@ -1,9 +1,16 @@
 //! Every rule of the balancer, by a clock that is moved.
 
+mod capping;
 mod cooling;
+mod limiting;
 mod lines;
 mod properties;
+mod queueing;
+mod rates;
+mod rates_and_governor;
+mod rates_told;
 mod simulation;
+mod storm;
 mod strategies;
 mod waiting;
 

@@ -61,12 +61,18 @@ proptest! {
         count in 1_u8..6,
         share in 0.1..1.0_f64,
         rest_last in any::<bool>(),
+        caps in prop::collection::vec(prop::option::of(1_usize..4), 6),
         acts in prop::collection::vec(act(), 1..200),
     ) {
         let time = ManualClock::new();
         let cooldown = Cooldown::default().max_resting(share).rest_last(rest_last);
         let most = cooldown.most_resting(usize::from(count));
-        let balancer = balancer(strategy(config(&time).cooldown(cooldown), which), count);
+        let capped = |(one, cap): (Endpoint<u8>, &Option<usize>)| {
+            one.limits(Limits::default().max_in_use(*cap))
+        };
+        let endpoints = named(count).into_iter().zip(&caps).map(capped);
+        let config = strategy(config(&time).cooldown(cooldown), which);
+        let balancer = Balancer::new(config, endpoints).unwrap();
         let mut under_way: Vec<Pick<u8>> = Vec::new();
         for act in acts {
             match act {
@@ -88,8 +94,9 @@ proptest! {
                         Err(PickError::AllTried { .. }) => {
                             prop_assert!((0..usize::from(count)).all(|one| tried.contains(&one)));
                         }
-                        Err(PickError::NoneWell { earliest, probing, .. }) => {
-                            prop_assert!(earliest.is_some() || probing > 0);
+                        Err(PickError::NoneReady { earliest, why, .. }) => {
+                            prop_assert!(earliest.is_some() || why.probing + why.full > 0);
+                            prop_assert_eq!((why.promised, why.ahead, why.limited), (0, 0, 0));
                             // With a key or not, what is due would have been given.
                             prop_assert!(earliest != Some(Duration::ZERO));
                         }
@@ -118,6 +125,7 @@ proptest! {
             for (index, one) in stats.endpoints.iter().enumerate() {
                 let calls = under_way.iter().filter(|pick| pick.index() == index);
                 prop_assert_eq!(one.in_use, calls.clone().count());
+                prop_assert!(one.in_use <= caps[index].unwrap_or(usize::MAX));
                 let ended = one.successes + one.failures.total() + one.abandoned;
                 prop_assert_eq!(one.picks, ended + one.in_use as u64);
                 prop_assert_eq!(one.why.is_some(), one.health != Health::Well);

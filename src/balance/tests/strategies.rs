@@ -159,3 +159,14 @@ fn a_strategy_may_ask_the_balancer_itself() {
     assert_eq!(picked(&balancer, 2), "cc", "no lock is held");
     *asks.0.lock() = None;
 }
+
+#[test]
+fn a_weight_can_be_changed() {
+    let balancer = balancer(config(&ManualClock::new()).strategy(WeightedRandom), 2);
+    balancer.set_weight(1, 9.0).unwrap();
+    let second = (0..1000).filter(|_| balancer.pick(Call::new()).unwrap().index() == 1).count();
+    assert!((850..950).contains(&second), "{second}");
+    for (index, weight) in [(0, 0.0), (0, f64::NAN), (2, 1.0)] {
+        assert!(balancer.set_weight(index, weight).is_err());
+    }
+}

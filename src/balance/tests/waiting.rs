@@ -18,17 +18,23 @@ fn the_error_says_when_the_first_returns() {
     fail(&balancer, 0, Failure::from(Cause::RateLimited).retry_after(SECS(40)));
     fail(&balancer, 1, Failure::from(Cause::RateLimited).retry_after(SECS(20)));
     let error = balancer.pick(Call::new()).unwrap_err();
-    assert_eq!(error.to_string(), "no endpoint of \"chat\" is well; the first returns in 20.0s");
+    assert_eq!(
+        error.to_string(),
+        "no endpoint of \"chat\" is ready: 2 rest; the first is ready in 20.0s"
+    );
     // In vain: not within the deadline. The clock stands still, so waiting would take for ever.
     assert_eq!(balancer.pick_within(Call::new(), SECS(19)).unwrap_err(), error);
     let error = balancer.pick_within(Call::new().tried(&[1]), SECS(39)).unwrap_err();
-    assert!(error.to_string().ends_with("returns in 40.0s"), "{error}");
+    assert!(error.to_string().ends_with("ready in 40.0s"), "{error}");
     let error = balancer.pick_within(Call::new().tried(&[0, 1]), SECS(99)).unwrap_err();
     assert_eq!(error.to_string(), "the call has tried all 2 endpoints of \"chat\"");
     time.advance(SECS(20));
     let _probe = balancer.pick(Call::new()).unwrap();
     let error = balancer.pick(Call::new()).unwrap_err();
-    assert!(error.to_string().ends_with("returns in 20.0s; probes under way: 1"), "{error}");
+    assert!(
+        error.to_string().ends_with("1 rests, 1 is probed; the first is ready in 20.0s"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -107,7 +113,7 @@ fn an_abandoned_probe_passes_to_a_waiter_and_a_failed_one_ends_vain_waits() {
         let probe = first.join().unwrap().unwrap();
         assert!(probe.is_probe());
         probe.failure(Failure::from(Cause::RateLimited).retry_after(SECS(60)));
-        let PickError::NoneWell { earliest, .. } = other.join().unwrap().unwrap_err() else {
+        let PickError::NoneReady { earliest, .. } = other.join().unwrap().unwrap_err() else {
             panic!("it rests");
         };
         assert_eq!(earliest, Some(SECS(60)));

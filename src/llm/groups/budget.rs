@@ -29,6 +29,12 @@ impl Budget {
         *left = (*left + self.share).min(MOST);
     }
 
+    /// For a retry that could not be made after all.
+    pub(super) fn put_back(&self) {
+        let mut left = self.left.lock();
+        *left = (*left + 1.0).min(MOST);
+    }
+
     /// For a retry, if there is enough for it.
     pub(super) fn withdraw(&self) -> bool {
         let mut left = self.left.lock();

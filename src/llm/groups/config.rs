@@ -15,7 +15,9 @@ use crate::setters::setters;
 /// Endpoints that serve the same, and how calls are spread over them.
 ///
 /// An endpoint is a [`ModelKey`]: a provider, which is an account at a base URL, and its name for
-/// the model. Its limits are those of the key's pool.
+/// the model. It has [`Limits`](crate::balance::Limits) of its own, of which a `max_in_use` that is
+/// not set is the [`max_size`](crate::PoolConfig#structfield.max_size) of the pools: so calls wait
+/// here, for whichever endpoint has room first.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Group {
@@ -29,11 +31,16 @@ pub struct Group {
     /// [`TooLong`](ErrorKind::TooLong) and [`ContentRefused`](ErrorKind::ContentRefused), for which
     /// no other is asked.
     pub fallbacks_for: Vec<(ErrorKind, String)>,
-    /// How much further tries, elsewhere or after a pause, may add to the load of the group, as a
-    /// share of it. Ten are free; zero is none at all. Default 0.2.
+    /// How much tries after the first, elsewhere, after a pause or by a restart, may add to the load
+    /// of the group, as a share of it. Ten are free; zero is none at all. The first try in a fallback
+    /// is free: it is no load here. Default 0.2.
     pub retry_share: f64,
-    /// How long a call without a deadline waits if all endpoints rest. Default 30 s.
+    /// How long a call without a deadline waits if all endpoints rest or are at a limit. Default
+    /// 30 s.
     pub wait_timeout: Duration,
+    /// How long a call waits for an endpoint of this group before the fallbacks are asked. Default
+    /// 0 s: not at all.
+    pub fallback_after: Duration,
 }
 
 impl Default for Group {
@@ -45,6 +52,7 @@ impl Default for Group {
             fallbacks_for: Vec::new(),
             retry_share: 0.2,
             wait_timeout: Duration::from_secs(30),
+            fallback_after: Duration::ZERO,
         }
     }
 }
@@ -54,6 +62,7 @@ setters! {
         balance: BalanceConfig,
         retry_share: f64,
         wait_timeout: Duration,
+        fallback_after: Duration,
     }
 }
 
@@ -92,7 +101,10 @@ impl From<ModelKey> for Endpoint<ModelKey> {
 }
 
 /// Groups that can work, or all that is wrong with them.
-pub(super) fn ready(groups: Vec<(String, Group)>) -> Result<BTreeMap<String, Ready>, ConfigError> {
+pub(super) fn ready(
+    groups: Vec<(String, Group)>,
+    max_size: usize,
+) -> Result<BTreeMap<String, Ready>, ConfigError> {
     let mut problems = Problems::of("ModelGroups");
     problems.unless(!groups.is_empty(), "groups", "there must be at least one");
     let names: BTreeMap<_, _> = groups.iter().map(|(name, group)| (name.as_str(), group)).collect();
@@ -119,13 +131,24 @@ pub(super) fn ready(groups: Vec<(String, Group)>) -> Result<BTreeMap<String, Rea
         if *balance.name == *BalanceConfig::default().name {
             balance.name = name.as_str().into();
         }
-        let balancer = problems.value(&shown, Balancer::new(balance, group.endpoints.clone()));
+        if !group.fallbacks.is_empty() {
+            // There is somebody else to serve.
+            balance.cooldown.max_resting.get_or_insert(1.0);
+            balance.cooldown.rest_last.get_or_insert(true);
+        }
+        let mut endpoints = group.endpoints.clone();
+        for endpoint in &mut endpoints {
+            // Else a call would wait at one endpoint for a client while another has room.
+            endpoint.limits.max_in_use.get_or_insert(max_size);
+        }
+        let balancer = problems.value(&shown, Balancer::new(balance, endpoints));
         made.extend(balancer.map(|balancer| {
             let ready = Ready {
                 name: name.as_str().into(),
                 balancer,
                 budget: Budget::new(share),
                 wait_timeout: group.wait_timeout,
+                fallback_after: group.fallback_after,
                 fallbacks: group.fallbacks.clone(),
                 fallbacks_for: group.fallbacks_for.clone(),
             };

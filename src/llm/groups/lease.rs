@@ -6,21 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use super::running::{Running, none_well};
+use super::running::{Running, call_of, none_ready};
 use super::stream::GroupStream;
-use super::verdict::{failure, outcome};
+use super::verdict::{failure, outcome, tell_limits};
 use super::{ModelGroups, Ready};
 use crate::agent::{CheckError, Last};
-use crate::balance::{Failure, Outcome, Pick};
+use crate::balance::{Call, Failure, Outcome, Pick};
 use crate::chat::{Began, ChatError, ChatReply, ChatRequest, Reading, Request};
 use crate::keyed::ModelKey;
-use crate::llm::{ChatStream, Llm, LlmLease, LlmPool};
+use crate::llm::{ChatStream, Llm, LlmLease};
 use crate::pool::GetError;
 
 /// A client of one of a group's endpoints, made by [`ModelGroups::get`]. Derefs to [`Llm`], whose
 /// [`key`](Llm::key) is that of the endpoint.
 ///
-/// The endpoint counts as in use while this is held. It is told how it went once, and its rests
+/// The endpoint counts as in use while this is held, until it is told of a failure. It is told how it went once, and its rests
 /// follow from that:
 ///
 /// - [`chat`](Self::chat) and [`stream`](Self::stream) tell of their failures by themselves.
@@ -33,7 +33,8 @@ use crate::pool::GetError;
 ///   limit passed, are failures of their [`Cause`](crate::balance::Cause). `Retry-After` counts if it
 ///   is a number of seconds.
 /// - If there was no request, or a [`Stopper`](crate::agent::Stopper) ended the last, or the deadline
-///   kept it from being sent, the call counts as abandoned, which says nothing.
+///   kept it from being sent, the call counts as abandoned, which says nothing. Without a request, it
+///   does not count towards the endpoint's rates either.
 ///
 /// What becomes of a body after its head is not seen: of one that breaks, tell by
 /// [`failure`](Self::failure).
@@ -60,6 +61,8 @@ pub struct GroupLease {
     /// First, so that the endpoint is told before the client goes.
     told: Told,
     llm: LlmLease,
+    /// Tokens, by its chats so far.
+    used: u64,
     /// For a stream's restart.
     call: Running,
 }
@@ -77,10 +80,10 @@ impl GroupLease {
         group: &str,
         within: Option<Duration>,
     ) -> Result<Self, ChatError> {
-        let mut call = Running::new(groups, group, None, within)?;
+        let mut call = Running::new(groups, group, Call::new(), within)?;
         let (llm, pick) = call.round(Running::client)?;
         let (endpoint, last) = (pick.name().clone(), llm.last().clone());
-        Ok(Self { told: Told { pick: Some(pick), endpoint, last }, llm, call })
+        Ok(Self { told: Told { pick: Some(pick), endpoint, last }, llm, used: 0, call })
     }
 
     /// The name of the endpoint.
@@ -103,7 +106,12 @@ impl GroupLease {
         let answer = self.llm.chat(request);
         match (&answer, &mut self.told.pick) {
             // A probe need not last as long as the lease.
-            (Ok(_), Some(pick)) => pick.answered(),
+            (Ok(reply), Some(pick)) => {
+                tell_limits(pick, &reply.rate_limits());
+                self.used = self.used.saturating_add(reply.usage().total());
+                pick.used(self.used);
+                pick.answered();
+            }
             (Err(error), _) => self.told.tell(Outcome::Failure(failure(error))),
             (Ok(_), None) => {}
         }
@@ -121,13 +129,17 @@ impl GroupLease {
         request: impl Into<ChatRequest<'a>>,
     ) -> Result<GroupStream, ChatError> {
         let request = Arc::new(request.into().into_owned());
+        self.call.call = call_of(&request);
         let begun = self.llm.trying(request.within, |began| {
             self.call.began = Began { at: self.call.began.at, ..began };
             Reading::start(self.llm.line(), Request::Shared(request.clone()), true, began)
         });
         match begun {
             Ok(reading) => {
-                let pick = self.told.pick.take();
+                let mut pick = self.told.pick.take();
+                if let Some(pick) = &mut pick {
+                    tell_limits(pick, &reading.rate_limits());
+                }
                 let stream = ChatStream::new(self.llm, reading);
                 Ok(GroupStream::new(stream, pick, self.call, request))
             }
@@ -166,14 +178,17 @@ impl Told {
 
 impl Drop for Told {
     fn drop(&mut self) {
-        if let Some(outcome) = outcome(&self.last) {
-            self.tell(outcome);
+        match (outcome(&self.last), self.pick.take_if(|_| self.last.is_unused())) {
+            (Some(outcome), _) => self.tell(outcome),
+            (None, Some(pick)) => pick.unsent(),
+            // As abandoned.
+            (None, None) => {}
         }
     }
 }
 
 impl Running {
-    /// A client of one group: of whoever has one at once, or else waited for.
+    /// A client of one group.
     fn client(
         &mut self,
         ready: &Ready,
@@ -184,23 +199,8 @@ impl Running {
         loop {
             let pick = match self.pick(ready, waits) {
                 Ok(pick) => pick,
-                Err(error) => match refused {
-                    None => return Err(none_well(&error)),
-                    Some(_) => break,
-                },
+                Err(error) => return Err(refused.unwrap_or_else(|| none_ready(&error))),
             };
-            match at_once(&pool, pick.value(), self.left()) {
-                Ok(llm) => {
-                    if let Some(left) = self.left() {
-                        llm.lend(Some(left));
-                    }
-                    return Ok((llm, pick));
-                }
-                Err(error) => refused = Some(no_client(error, &pick, ready)),
-            }
-        }
-        self.forget(ready);
-        while let Ok(pick) = self.pick(ready, false) {
             let got = match self.left() {
                 Some(left) => pool.get_within(pick.value(), left),
                 None => pool.get(pick.value()),
@@ -211,6 +211,7 @@ impl Running {
                     // There is no more time for another.
                     let over = matches!(error, GetError::Timeout { .. } | GetError::Closed);
                     let error = no_client(error, &pick, ready);
+                    pick.unsent();
                     if over {
                         return Err(error);
                     }
@@ -218,28 +219,11 @@ impl Running {
                 }
             }
         }
-        Err(refused.unwrap_or_else(|| ChatError::invalid("no endpoint was asked")))
     }
 
     /// Until the deadline, if there is one.
     fn left(&self) -> Option<Duration> {
         self.began.until.map(|at| at.saturating_duration_since(Instant::now()))
-    }
-}
-
-/// A client that is idle, or there is room for, or is being made.
-fn at_once(
-    pool: &LlmPool,
-    key: &ModelKey,
-    left: Option<Duration>,
-) -> Result<LlmLease, GetError<CheckError>> {
-    /// Making one takes microseconds, but a thread of the pool does it.
-    const MOMENT: Duration = Duration::from_millis(50);
-    match pool.try_get(key) {
-        Err(GetError::Exhausted { picture }) if picture.stats.creating > picture.stats.waiting => {
-            pool.get_timeout(key, left.map_or(MOMENT, |left| left.min(MOMENT)))
-        }
-        got => got,
     }
 }
 

@@ -35,7 +35,8 @@ use crate::chat::{ChatError, ChatReply, ChatRequest, ErrorKind, Reading, Request
 use crate::error::ConfigError;
 use crate::keyed::ModelKey;
 use budget::Budget;
-use running::{Running, Tried};
+use running::{Running, Tried, call_of, client};
+use verdict::{tell_limits, tell_usage};
 
 /// Groups of models over one [`LlmPool`], each asked by its name as if it were one model.
 ///
@@ -70,6 +71,7 @@ struct Ready {
     balancer: Balancer<ModelKey>,
     budget: Budget,
     wait_timeout: Duration,
+    fallback_after: Duration,
     fallbacks: Vec<String>,
     fallbacks_for: Vec<(ErrorKind, String)>,
 }
@@ -87,14 +89,16 @@ impl ModelGroups {
         groups: impl IntoIterator<Item = (impl Into<String>, Group)>,
     ) -> Result<Self, ConfigError> {
         let groups = groups.into_iter().map(|(name, group)| (name.into(), group)).collect();
-        Ok(Self { pool, groups: Arc::new(config::ready(groups)?) })
+        let groups = config::ready(groups, pool.config().pool.max_size)?;
+        Ok(Self { pool, groups: Arc::new(groups) })
     }
 
     /// Asks a model of the group and waits for its whole answer.
     ///
     /// Without [`within`](ChatRequest#structfield.within), each try takes as long as it would with
-    /// [`LlmPool::chat`], and if all endpoints rest, the first to be back is waited for up to
-    /// [`wait_timeout`](Group#structfield.wait_timeout).
+    /// [`LlmPool::chat`], and if all endpoints rest or are at a limit, the first to be ready is waited
+    /// for up to [`wait_timeout`](Group#structfield.wait_timeout), in the order of arrival; as part
+    /// of [`waited`](crate::chat::Timing#structfield.waited).
     ///
     /// If no endpoint serves, they are tried again after the pause that [`LlmPool::chat`] would make,
     /// the shortest that one of the errors asks for, as often as
@@ -112,14 +116,16 @@ impl ModelGroups {
         request: impl Into<ChatRequest<'a>>,
     ) -> Result<ChatReply, ChatError> {
         let request = request.into();
-        let conversation = request.conversation.as_deref();
-        Running::new(self, group, conversation, request.within)?.run(|pick, began| {
-            let llm = self.pool.client(pick.value(), began)?;
+        Running::new(self, group, call_of(&request), request.within)?.run(|pick, began| {
+            let (llm, mut pick) = client(&self.pool, pick, began)?;
             let reading = Reading::start(llm.line(), Request::Borrowed(&request), false, *began);
             match reading {
                 Ok(reading) => {
+                    let reply = reading.into_reply();
+                    tell_limits(&mut pick, &reply.rate_limits());
+                    tell_usage(&mut pick, reply.usage());
                     pick.success();
-                    Ok(reading.into_reply())
+                    Ok(reply)
                 }
                 Err(error) => Err(Tried::new(error, pick)),
             }
@@ -138,19 +144,16 @@ impl ModelGroups {
         request: impl Into<ChatRequest<'a>>,
     ) -> Result<GroupStream, ChatError> {
         let request = Arc::new(request.into().into_owned());
-        let conversation = request.conversation.as_deref();
-        let call = Running::new(self, group, conversation, request.within)?;
+        let call = Running::new(self, group, call_of(&request), request.within)?;
         GroupStream::open(call, request)
     }
 
     /// A client of one of the group's endpoints, for calls that the others here have no word for. See
     /// [`GroupLease`] for what its endpoint is told.
     ///
-    /// The first endpoint of the group that has a client at once gives it, in the order of the
-    /// strategy. If none has, one is waited for at the endpoint that the strategy names, as
-    /// [`LlmPool::get`] does; if that refuses for another reason than the time, at the next. Then the
-    /// fallbacks have their turn. If all endpoints rest, the first to be back is waited for up to
-    /// [`wait_timeout`](Group#structfield.wait_timeout).
+    /// The strategy names the endpoint, among those that are well and not at a limit; else one is
+    /// waited for, and fallbacks have their turn, as with [`chat`](Self::chat). An endpoint whose pool
+    /// refuses for another reason than the time is passed over.
     ///
     /// That there was no client says nothing of an endpoint, whatever kept it: the pool is the
     /// program's own. It counts as [`abandoned`](crate::balance::EndpointStats#structfield.abandoned).

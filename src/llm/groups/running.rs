@@ -15,23 +15,26 @@ use std::time::{Duration, Instant};
 
 use super::verdict::failure;
 use super::{ModelGroups, Ready, moves_on};
-use crate::balance::{Call, Health, Pick, PickError};
+use crate::balance::{Call, Pick, PickError};
 use crate::caught::say;
-use crate::chat::{Began, ChatError, ErrorKind, Seen};
+use crate::chat::{Began, ChatError, ChatRequest, ErrorKind, Seen};
 use crate::keyed::ModelKey;
+use crate::llm::{LlmLease, LlmPool};
 
 /// A call on its way. Owns all that it needs, for it may outlive the function that began it.
 pub(super) struct Running {
     pub(super) groups: ModelGroups,
     /// Of the group that was asked.
     name: Arc<str>,
-    call: Call<'static>,
+    pub(super) call: Call<'static>,
     pub(super) began: Began,
     /// The endpoints tried in this round, each with its group.
     tried: Vec<(Arc<str>, usize)>,
-    /// Whether an endpoint was picked in this round.
-    picked: bool,
-    /// Whether the next try is paid for.
+    /// When the visit of the present group began.
+    visited: Instant,
+    /// How long was waited for an endpoint since the last was picked.
+    lingered: Duration,
+    /// Whether the budget was charged for a try that is still to be made.
     paid: bool,
     /// What this round may heal after: the shortest pause that one of its errors asks for.
     pause: Option<Duration>,
@@ -55,12 +58,33 @@ impl Tried {
     }
 }
 
-/// The pool had no client, which is not the endpoint's doing.
-impl From<ChatError> for Tried {
-    fn from(error: ChatError) -> Self {
-        Self { error, pick: None }
+/// A client for a try at the endpoint of `pick`.
+pub(super) fn client(
+    pool: &LlmPool,
+    pick: Pick<ModelKey>,
+    began: &mut Began,
+) -> Result<(LlmLease, Pick<ModelKey>), Tried> {
+    match pool.client(pick.value(), began) {
+        Ok(llm) => Ok((llm, pick)),
+        // That the pool has none is not the endpoint's doing.
+        Err(error) => {
+            pick.unsent();
+            Err(Tried { error, pick: None })
+        }
     }
 }
+
+/// What the balancer is told of a request.
+pub(super) fn call_of(request: &ChatRequest<'_>) -> Call<'static> {
+    let call = request.conversation.as_deref().map_or_else(Call::new, |text| Call::new().key(text));
+    // Unless the longest answer is known, what calls used of late says more.
+    let Some(max_tokens) = request.max_tokens else { return call };
+    let bytes: usize = request.messages.iter().map(|message| message.content.len()).sum();
+    call.tokens((bytes as u64 / BYTES_OF_A_TOKEN).saturating_add(max_tokens.into()))
+}
+
+/// Of English text, as OpenAI and Anthropic have it. What was used in truth is reckoned at the end.
+const BYTES_OF_A_TOKEN: u64 = 4;
 
 type All = BTreeMap<String, Ready>;
 
@@ -68,7 +92,7 @@ impl Running {
     pub(super) fn new(
         groups: &ModelGroups,
         name: &str,
-        conversation: Option<&str>,
+        call: Call<'static>,
         within: Option<Duration>,
     ) -> Result<Self, ChatError> {
         let Some(first) = groups.groups.get(name) else {
@@ -80,10 +104,11 @@ impl Running {
         Ok(Self {
             groups: groups.clone(),
             name: first.name.clone(),
-            call: conversation.map_or_else(Call::new, |text| Call::new().key(text)),
+            call,
             began: Began::now(within),
             tried: Vec::new(),
-            picked: false,
+            visited: Instant::now(),
+            lingered: Duration::ZERO,
             paid: false,
             pause: None,
             back: None,
@@ -99,52 +124,69 @@ impl Running {
         mut attempt: impl FnMut(Pick<ModelKey>, &mut Began) -> Result<T, Tried>,
     ) -> Result<T, ChatError> {
         loop {
+            let tries = self.began.tries;
             let served = self.round(|call, ready, waits| call.group(ready, waits, &mut attempt));
+            let paid = mem::take(&mut self.paid);
             match served {
                 Ok(done) => return Ok(done),
-                Err(error) => self.failed = Some(self.again(error)?),
+                Err(error) => {
+                    if paid && self.began.tries == tries {
+                        self.first(&self.groups.groups)?.budget.put_back();
+                    }
+                    self.failed = Some(self.again(error)?);
+                }
             }
         }
     }
 
-    /// Visits the group and its fallbacks, each once. If no endpoint was well in any of them, the
-    /// group once more, to wait.
+    /// Visits the group and its fallbacks, each once. If nobody served, those of them once more that
+    /// had no endpoint ready, to wait for one.
     pub(super) fn round<T>(
         &mut self,
         mut visit: impl FnMut(&mut Self, &Ready, bool) -> Result<T, ChatError>,
     ) -> Result<T, ChatError> {
         let all = self.groups.groups.clone();
-        let first = self.first(&all)?;
-        let (mut waiting, mut asked) = (vec![first], Vec::<&Ready>::new());
-        self.picked = false;
-        while let Some(ready) = waiting.pop() {
+        let (mut next, mut asked) = (vec![self.first(&all)?], Vec::<&Ready>::new());
+        self.lingered = Duration::ZERO;
+        let mut over = false;
+        while let Some(ready) = next.pop().filter(|_| !over) {
             // Two groups may have the same fallback.
             if asked.iter().any(|group| group.name == ready.name) {
                 continue;
             }
             asked.push(ready);
+            self.visited = Instant::now();
             match visit(self, ready, false) {
                 Ok(done) => return Ok(done),
                 Err(error) => {
-                    if !self.is_late() {
-                        let kind = match error.kind() {
-                            ErrorKind::NoLease => self.broke.unwrap_or(ErrorKind::NoLease),
-                            kind => kind,
-                        };
-                        waiting.extend(fallbacks(&all, ready, kind));
+                    let kind = match error.kind() {
+                        ErrorKind::NoLease => self.broke.unwrap_or(ErrorKind::NoLease),
+                        kind => kind,
+                    };
+                    let onward = fallbacks(&all, ready, kind);
+                    if moves_on(error.kind()) {
+                        next.extend(onward);
+                    } else {
+                        // Only those for just this kind of error.
+                        next = onward;
                     }
+                    over = self.is_late();
                     self.keep(error);
                 }
             }
         }
-        if !self.picked {
-            match visit(self, first, true) {
+        for ready in &asked {
+            if self.is_late() || self.failed.as_ref().is_some_and(|it| !moves_on(it.kind())) {
+                break;
+            }
+            match visit(self, ready, true) {
                 Ok(done) => return Ok(done),
                 Err(error) => self.keep(error),
             }
         }
         if self.pause.is_some() {
-            self.back = asked.iter().filter_map(|ready| back(ready)).min();
+            let back = |ready: &&Ready| ready.balancer.earliest().unwrap_or_default();
+            self.back = asked.iter().map(back).min();
         }
         Err(self.told())
     }
@@ -158,15 +200,24 @@ impl Running {
         attempt: &mut impl FnMut(Pick<ModelKey>, &mut Began) -> Result<T, Tried>,
     ) -> Result<T, ChatError> {
         let mut failed: Option<ChatError> = None;
+        // The first try of each group is free: it adds nothing to the group's load.
+        let mut costs = !self.paid && self.tried.iter().any(|(name, _)| *name == ready.name);
         loop {
+            if costs && !ready.budget.withdraw() {
+                let spent = "the retry budget is spent";
+                return Err(match failed {
+                    Some(error) => error.with_more(format_args!("and {spent}")),
+                    None => ChatError::new(ErrorKind::NoLease, spent),
+                });
+            }
             let pick = match self.pick(ready, waits) {
-                Ok(pick) if self.may_try() => pick,
-                picked => {
+                Ok(pick) => pick,
+                Err(error) => {
+                    if costs {
+                        ready.budget.put_back();
+                    }
                     // What a try met says more.
-                    return Err(failed.unwrap_or_else(|| match picked {
-                        Ok(_) => ChatError::new(ErrorKind::NoLease, "the retry budget is spent"),
-                        Err(error) => none_well(&error),
-                    }));
+                    return Err(failed.unwrap_or_else(|| none_ready(&error)));
                 }
             };
             let endpoint = pick.name().clone();
@@ -176,10 +227,15 @@ impl Running {
             };
             let error = error
                 .with_more(format_args!("endpoint \"{endpoint}\" of group \"{}\"", ready.name));
-            if let Some(pick) = pick {
-                pick.failure(failure(&error));
-                self.began.tries = self.began.tries.saturating_add(1);
-                self.began.seen = self.began.seen.max(error.seen());
+            match pick {
+                Some(pick) => {
+                    pick.failure(failure(&error));
+                    self.began.tries = self.began.tries.saturating_add(1);
+                    self.began.seen = self.began.seen.max(error.seen());
+                    (costs, self.paid) = (true, false);
+                }
+                None if costs => ready.budget.put_back(),
+                None => {}
             }
             if self.is_late() || !moves_on(error.kind()) {
                 self.pause = None;
@@ -200,21 +256,29 @@ impl Running {
         let of_group = self.tried.iter().filter(|(name, _)| *name == ready.name);
         let tried: Vec<_> = of_group.map(|(_, index)| *index).collect();
         let call = self.call.tried(&tried);
-        let pick = if waits {
-            let left = |at: Instant| at.saturating_duration_since(Instant::now());
-            let timeout = self.began.until.map_or(ready.wait_timeout, left);
-            ready.balancer.pick_within(call, timeout)?
-        } else {
-            ready.balancer.pick(call)?
-        };
-        self.picked = true;
+        let began = Instant::now();
+        let left = self.began.until.map(|at| at.saturating_duration_since(began));
+        let most = left.unwrap_or_else(|| ready.wait_timeout.saturating_sub(self.lingered));
+        let linger = ready.fallback_after.saturating_sub(self.visited.elapsed()).min(most);
+        let patience = if waits && self.tried.is_empty() { most } else { linger };
+        let mut picked = ready.balancer.pick_within(call, patience);
+        if let (true, Err(PickError::NoneReady { why, .. })) = (waits, &picked) {
+            // Room comes soon. A rest may take long, and after a try there may be a pause for it.
+            if why.is_for_room() {
+                picked = ready.balancer.pick_within(call, most.saturating_sub(began.elapsed()));
+            }
+        }
+        let waited = began.elapsed();
+        self.began.waited = self.began.waited.saturating_add(waited);
+        self.lingered = self.lingered.saturating_add(waited);
+        let pick = picked?;
+        self.lingered = Duration::ZERO;
+        let is_new = ready.name != self.name && !self.tried.iter().any(|(at, _)| *at == ready.name);
+        if is_new && self.began.pauses == 0 {
+            ready.budget.deposit();
+        }
         self.tried.push((ready.name.clone(), pick.index()));
         Ok(pick)
-    }
-
-    /// Has the endpoints of a group for those that this round has not tried.
-    pub(super) fn forget(&mut self, ready: &Ready) {
-        self.tried.retain(|(name, _)| *name != ready.name);
     }
 
     /// Pauses before the next round, holding nothing, and returns the error if there is to be one.
@@ -269,14 +333,18 @@ impl Running {
         self.of_tries(ChatError::new(ErrorKind::TimedOut, what))
     }
 
-    pub(super) fn is_late(&self) -> bool {
-        self.began.until.is_some_and(|at| at <= Instant::now())
+    /// Pays for one more try after a stream that broke.
+    pub(super) fn pay(&mut self) -> Result<(), ChatError> {
+        let groups = self.groups.groups.clone();
+        if self.first(&groups)?.budget.withdraw() {
+            self.paid = true;
+            return Ok(());
+        }
+        Err(self.of_tries(ChatError::new(ErrorKind::NoLease, "the retry budget is spent")))
     }
 
-    /// The first try is free. One that was not made, for want of a client, costs nothing.
-    fn may_try(&mut self) -> bool {
-        let free = self.began.tries == 0 || mem::take(&mut self.paid);
-        free || self.groups.groups.get(&*self.name).is_some_and(|first| first.budget.withdraw())
+    pub(super) fn is_late(&self) -> bool {
+        self.began.until.is_some_and(|at| at <= Instant::now())
     }
 
     fn keep(&mut self, error: ChatError) {
@@ -311,16 +379,6 @@ fn says_more(before: Option<ChatError>, error: ChatError) -> ChatError {
     }
 }
 
-/// In how long the first endpoint is back, zero if one is well or may be back at any time.
-fn back(ready: &Ready) -> Option<Duration> {
-    let stats = ready.balancer.stats();
-    let back = stats.endpoints.iter().map(|endpoint| match endpoint.health {
-        Health::Resting { remaining } => remaining,
-        Health::Well | Health::Probing => Duration::ZERO,
-    });
-    back.min()
-}
-
 /// Where to go on after an error of this kind, the next one last.
 fn fallbacks<'g>(all: &'g All, ready: &'g Ready, kind: ErrorKind) -> Vec<&'g Ready> {
     let by_cause = ready.fallbacks_for.iter().filter(|(of, _)| *of == kind);
@@ -332,9 +390,9 @@ fn fallbacks<'g>(all: &'g All, ready: &'g Ready, kind: ErrorKind) -> Vec<&'g Rea
     groups
 }
 
-pub(super) fn none_well(error: &PickError) -> ChatError {
+pub(super) fn none_ready(error: &PickError) -> ChatError {
     let earliest = match error {
-        PickError::NoneWell { earliest, .. } => *earliest,
+        PickError::NoneReady { earliest, .. } => *earliest,
         PickError::AllTried { .. } => None,
     };
     ChatError::new(ErrorKind::NoLease, error).with_retry_after(earliest)

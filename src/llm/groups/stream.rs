@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::moves_on;
-use super::running::{Running, Tried};
-use super::verdict::failure;
+use super::running::{Running, Tried, client};
+use super::verdict::{failure, tell_limits, tell_usage};
 use crate::agent::Stopper;
 use crate::balance::{Outcome, Pick};
 use crate::chat::{ChatError, ChatReply, ChatRequest, ErrorKind, Piece, Reading, Request};
@@ -161,7 +161,7 @@ impl GroupStream {
         self.pick = None;
         let begun = match self.call.is_late() {
             true => Err(self.call.too_late()),
-            false => begin(&mut self.call, &self.request),
+            false => self.call.pay().and_then(|()| begin(&mut self.call, &self.request)),
         };
         match begun {
             Ok((stream, pick)) => {
@@ -191,9 +191,12 @@ fn begin(
 ) -> Result<(ChatStream<LlmLease>, Pick<ModelKey>), ChatError> {
     let pool = call.groups.pool.clone();
     call.run(|pick, began| {
-        let llm = pool.client(pick.value(), began)?;
+        let (llm, mut pick) = client(&pool, pick, began)?;
         match Reading::start(llm.line(), Request::Shared(request.clone()), true, *began) {
-            Ok(reading) => Ok((ChatStream::new(llm, reading), pick)),
+            Ok(reading) => {
+                tell_limits(&mut pick, &reading.rate_limits());
+                Ok((ChatStream::new(llm, reading), pick))
+            }
             Err(error) => Err(Tried::new(error, pick)),
         }
     })
@@ -219,6 +222,9 @@ impl Iterator for GroupStream {
             }
             (None, _) => {
                 self.end = Some(End::Whole);
+                if let Some(pick) = &mut self.pick {
+                    tell_usage(pick, self.stream.usage());
+                }
                 let outcome = self.first_piece.map_or(Outcome::Success, Outcome::SuccessIn);
                 self.report(outcome);
             }

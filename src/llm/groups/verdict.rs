@@ -1,8 +1,24 @@
 //! What a call says of its endpoint.
 
 use crate::agent::{Came, Last};
-use crate::balance::{Cause, Failure, Outcome};
-use crate::chat::{ChatError, ErrorKind};
+use crate::balance::{Cause, Failure, Outcome, Pick, RateLimits};
+use crate::chat::{ChatError, ErrorKind, Usage};
+use crate::keyed::ModelKey;
+
+/// Tells the endpoint's limits what the head of an answer says of them.
+pub(super) fn tell_limits(pick: &mut Pick<ModelKey>, limits: &RateLimits) {
+    // Most say nothing, and telling takes a lock.
+    if *limits != RateLimits::default() {
+        pick.told(limits);
+    }
+}
+
+/// And what the whole answer used, if it says.
+pub(super) fn tell_usage(pick: &mut Pick<ModelKey>, usage: Usage) {
+    if usage.total() > 0 {
+        pick.used(usage.total());
+    }
+}
 
 /// What an error says of its endpoint.
 pub(super) fn failure(error: &ChatError) -> Failure {
