@@ -1,4 +1,4 @@
-//! What the pool itself costs: `cargo bench`, about 10 s. Numbers of one machine at one moment,
+//! What the pool and the balancer themselves cost: `cargo bench`, about 10 s. Numbers of one machine at one moment,
 //! for comparing two versions of the code; `benches/compare` compares with other libraries.
 //!
 //! Each figure is the best and the median of several short rounds: the best is what the code
@@ -15,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use llm_pool::agent::{AgentConfig, AgentManager, Proxy};
+use llm_pool::balance::{BalanceConfig, Balancer, Call, Endpoint};
 use llm_pool::test_server::TestServer;
 use llm_pool::{Lease, Manage, Pool, PoolConfig};
 
@@ -30,6 +31,7 @@ fn main() -> Outcome {
     creation(&bench)?;
     queue_length(&bench)?;
     idle_items(&bench)?;
+    picks(&bench)?;
     agents(&bench)
 }
 
@@ -133,6 +135,25 @@ fn idle_items(bench: &Bench) -> Outcome {
                 black_box(pool.clean_up());
             })
         });
+    }
+    Ok(())
+}
+
+/// With the default strategy.
+fn picks(bench: &Bench) -> Outcome {
+    for count in [3, 30, 300] {
+        let endpoints = (0..count).map(|number| Endpoint::new(format!("{number}"), number));
+        let balancer = Balancer::new(BalanceConfig::default(), endpoints)?;
+        for threads in [1, 2] {
+            let what = format!("pick and report, {count} endpoints, {threads} thread(s)");
+            bench.each(&what, 100_000, |turns| {
+                on_threads(threads, turns, || {
+                    if let Ok(pick) = black_box(balancer.pick(Call::new())) {
+                        pick.success();
+                    }
+                })
+            });
+        }
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! cargo run --release --manifest-path benches/compare/Cargo.toml [ROW...]
 //! ```
 //!
-//! The peers are `r2d2` (another pool of blocking items) and plain `ureq` agents. All targets are
+//! The peers are `r2d2` (another pool of blocking items), plain `ureq` agents and the balancer of `tower`. All targets are
 //! ratios between two contenders measured in the same run, or bounds that follow from what was
 //! asked for, so that they hold on any machine. A machine that does other things at the same time
 //! still spoils single figures; so contenders take turns, and where a row can be repeated cheaply
@@ -19,6 +19,7 @@ mod contender;
 mod fairness;
 mod http;
 mod keyed;
+mod pick;
 mod report;
 mod round_trip;
 mod server;
@@ -54,6 +55,8 @@ Measures the rows asked for, or all:
   9  3 hosts share 3 leases, one host has 50 times the threads of the others
  10  a chat call, against the same request made by hand
  11  a stream of 10 000 pieces, against lines parsed by hand
+ 12  one pick over 3, 30 and 300 endpoints (aim: under 100 ns at 3, flat for power of two), beside
+     tower's p2c for scale
 
 Exits with 1 if a target is missed.";
 
@@ -82,11 +85,11 @@ fn main() -> ExitCode {
 fn compare(words: &[&str]) -> Outcome<ExitCode> {
     let mut rows: Vec<u8> = words
         .iter()
-        .map(|word| word.parse().ok().filter(|row| (1..=11).contains(row)))
+        .map(|word| word.parse().ok().filter(|row| (1..=12).contains(row)))
         .collect::<Option<_>>()
-        .ok_or("rows are numbers from 1 to 11; see --help")?;
+        .ok_or("rows are numbers from 1 to 12; see --help")?;
     if rows.is_empty() {
-        rows.extend(1..=11);
+        rows.extend(1..=12);
     }
     if cfg!(debug_assertions) {
         println!("This is a debug build: its figures say nothing. Use --release.");
@@ -105,7 +108,8 @@ fn compare(words: &[&str]) -> Outcome<ExitCode> {
             8 => keyed::measure(&mut table)?,
             9 => share::measure(&mut table)?,
             10 => chat::overhead(&mut table)?,
-            _ => chat::stream(&mut table)?,
+            11 => chat::stream(&mut table)?,
+            _ => pick::measure(&mut table)?,
         }
     }
     Ok(if table.end() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -15,7 +15,7 @@ use crate::contender::{self, Contender};
 use crate::report::{Figures, Table, median};
 
 const ITEMS: u32 = 8;
-const ROUNDS: usize = 21;
+pub const ROUNDS: usize = 21;
 const TURNS: u32 = 100_000;
 const BOUND: f64 = 0.33;
 
@@ -48,9 +48,9 @@ fn measure(table: &mut Table, row: u8, what: &str, threads: u32) -> Outcome<()> 
 }
 
 /// When a thread's round began and ended.
-type Span = (Instant, Instant);
+pub type Span = (Instant, Instant);
 
-fn timed(contender: &impl Contender, start: &Barrier) -> Span {
+pub fn timed(contender: &impl Contender, start: &Barrier) -> Span {
     start.wait();
     let began = Instant::now();
     (0..TURNS).for_each(|_| contender.turn(|| ()));
@@ -58,7 +58,7 @@ fn timed(contender: &impl Contender, start: &Barrier) -> Span {
 }
 
 /// By round, over all threads.
-fn nanos_per_turn(threads: &[Vec<Span>]) -> Vec<f64> {
+pub fn nanos_per_turn(threads: &[Vec<Span>]) -> Vec<f64> {
     let turns = f64::from(TURNS) * threads.len() as f64;
     let of_round = |round: usize| {
         let began = threads.iter().map(|spans| spans[round].0).min();
