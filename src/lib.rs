@@ -40,7 +40,7 @@
 //! An arrow means "uses"; there are no others.
 //!
 //! ```text
-//! error, key_error, clock, caught, setters: nothing below them
+//! error, key_error, clock, histogram, caught, setters: nothing below them
 //! pool         -> these            generic: Manage, Slots, Pool, Lease, workers
 //! keyed        -> pool, sizing     one pool a key, under shared limits; advice
 //! balance      -> these            endpoints, strategies, cooldown; knows no HTTP and no pool
@@ -79,6 +79,7 @@ mod caught;
 pub mod chat;
 mod clock;
 mod error;
+mod histogram;
 mod key_error;
 pub mod keyed;
 pub mod llm;
@@ -90,6 +91,7 @@ pub mod test_server;
 
 pub use clock::{Clock, ManualClock};
 pub use error::ConfigError;
+pub use histogram::Histogram;
 pub use pool::{
     CreateError, EvictReason, GetError, ItemState, ItemStats, LastCheck, Lease, Manage, Picture,
     Pool, PoolConfig, RequestStats, SharedLimit, StartError, Stats, Terms, WarmUpError,

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::clock::Time;
+use crate::histogram::{Scale, nanos};
 
 /// Latencies of the last five to ten minutes.
 pub(super) struct Recent {
-    now: Histogram,
-    before: Histogram,
+    now: Counts,
+    before: Counts,
     since: Time,
 }
 
@@ -16,7 +17,7 @@ const TURN: Duration = Duration::from_secs(300);
 
 impl Recent {
     pub(super) fn new(now: Time) -> Self {
-        Self { now: Histogram::new(), before: Histogram::new(), since: now }
+        Self { now: Counts::new(), before: Counts::new(), since: now }
     }
 
     pub(super) fn add(&mut self, latency: Duration, now: Time) {
@@ -39,65 +40,36 @@ impl Recent {
         if age < TURN {
             return;
         }
-        let full = std::mem::replace(&mut self.now, Histogram::new());
-        self.before = if age < 2 * TURN { full } else { Histogram::new() };
+        let full = std::mem::replace(&mut self.now, Counts::new());
+        self.before = if age < 2 * TURN { full } else { Counts::new() };
         self.since = now;
     }
 }
 
-/// Buckets as in Gil Tene's `HdrHistogram`: eight of equal width in each doubling, so that a
-/// value is known to an eighth and its bucket's middle is off by at most a sixteenth. From 1 us
-/// to 71 minutes; what is longer counts as that.
-struct Histogram {
-    counts: Box<[u32; BUCKETS]>,
+/// Eight buckets a doubling: a value is off by a sixteenth at most.
+type Eighths = Scale<3>;
+
+struct Counts {
+    counts: Box<[u32; Eighths::BUCKETS]>,
     total: u64,
 }
 
-const BITS: u32 = 3;
-const DOUBLINGS: u32 = 32;
-const BUCKETS: usize = ((DOUBLINGS - BITS + 1) << BITS) as usize;
-
-impl Histogram {
+impl Counts {
     fn new() -> Self {
-        Self { counts: Box::new([0; BUCKETS]), total: 0 }
+        Self { counts: Box::new([0; Eighths::BUCKETS]), total: 0 }
     }
 
     fn add(&mut self, latency: Duration) {
-        let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX);
-        if let Some(count) = self.counts.get_mut(bucket(micros)) {
+        if let Some(count) = self.counts.get_mut(Eighths::bucket(nanos(latency))) {
             *count = count.saturating_add(1);
             self.total += 1;
         }
     }
 }
 
-fn quantile(a: &Histogram, b: &Histogram, share: f64) -> Option<Duration> {
-    let total = a.total + b.total;
-    if total == 0 {
-        return None;
-    }
-    // The rank of the value, from 1: at least `share` of all are at or below it.
-    let rank = ((share * total as f64).ceil() as u64).clamp(1, total);
-    let mut below = 0;
-    for (bucket, (a, b)) in a.counts.iter().zip(b.counts.iter()).enumerate() {
-        below += u64::from(*a) + u64::from(*b);
-        if below >= rank {
-            return Some(middle(bucket));
-        }
-    }
-    None
-}
-
-fn bucket(micros: u32) -> usize {
-    // Below 8 us each has its own bucket.
-    let doubling = (u32::BITS - micros.leading_zeros()).saturating_sub(BITS + 1);
-    ((doubling << BITS) + (micros >> doubling)) as usize
-}
-
-fn middle(bucket: usize) -> Duration {
-    let doubling = (bucket >> BITS).saturating_sub(1);
-    let low = ((bucket - (doubling << BITS)) as u64) << doubling;
-    Duration::from_micros(low + ((1_u64 << doubling) >> 1))
+fn quantile(a: &Counts, b: &Counts, share: f64) -> Option<Duration> {
+    let both = a.counts.iter().zip(b.counts.iter()).map(|(a, b)| u64::from(*a) + u64::from(*b));
+    Eighths::quantile(both, a.total + b.total, share)
 }
 
 #[cfg(test)]
@@ -105,19 +77,6 @@ mod tests {
     use super::*;
 
     const START: fn() -> Time = || Time::from_secs(3600);
-
-    #[test]
-    fn every_value_is_off_by_a_sixteenth_at_most() {
-        for shift in 0..32_u32 {
-            for near in [0_u32, 1, 3] {
-                let micros = (1_u32 << shift).saturating_add(near << shift.saturating_sub(2));
-                let found = middle(bucket(micros)).as_micros() as f64;
-                let off = (found - f64::from(micros)).abs() / f64::from(micros);
-                assert!(off <= 1.0 / 16.0 + 1e-9, "{micros}: {found}");
-            }
-        }
-        assert_eq!((bucket(0), bucket(u32::MAX)), (0, BUCKETS - 1));
-    }
 
     #[test]
     fn percentiles_are_those_of_what_was_added() {
