@@ -94,7 +94,7 @@ pub use error::ConfigError;
 pub use histogram::Histogram;
 pub use pool::{
     CreateError, EvictReason, GetError, ItemState, ItemStats, LastCheck, Lease, Manage, Picture,
-    Pool, PoolConfig, RequestStats, SharedLimit, StartError, Stats, Terms, WarmUpError,
+    Pool, PoolConfig, RequestStats, SharedLimit, Snapshot, StartError, Stats, Terms, WarmUpError,
     WhenUnhealthy,
 };
 pub use ureq;

@@ -47,7 +47,7 @@ pub(super) struct Entry<K, M: Manage> {
     pub(super) key: K,
     hash: u64,
     /// In the order in which the keys were first asked for.
-    number: u64,
+    pub(super) number: u64,
     used_at: AtomicU64,
     made: OnceLock<Result<Ready<M>, KeyError>>,
     /// Held to fill `made`, and to wait until it is.

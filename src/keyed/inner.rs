@@ -4,17 +4,16 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-
 use super::config::KeyedConfig;
 use super::directory::{Directory, Entry, Found, Ready};
+use super::gone::Gone;
 use super::key::Key;
 use super::limits::Limits;
 use super::setup::Setup;
 use crate::caught::{caught, say};
 use crate::clock::Time;
 use crate::key_error::{KeyError, cut};
-use crate::pool::{GetError, Manage, Pool, WeakPool, WhenUnhealthy};
+use crate::pool::{GetError, Manage, Pool, WhenUnhealthy, Will};
 
 pub(super) struct Inner<K: Key, M: Manage> {
     pub(super) directory: Directory<K, M>,
@@ -23,8 +22,8 @@ pub(super) struct Inner<K: Key, M: Manage> {
     setup: Box<SetupFn<K, M>>,
     /// Set before the pools are closed.
     closed: AtomicBool,
-    /// Pools without a key that had leases out when they were last seen.
-    leaving: Mutex<Vec<WeakPool<M>>>,
+    /// Pools without a key.
+    pub(super) gone: Arc<Gone<M>>,
     made: AtomicU64,
     evicted: AtomicU64,
 }
@@ -37,10 +36,10 @@ impl<K: Key, M: Manage> Inner<K, M> {
         Self {
             directory: Directory::new(config.max_pools),
             limits: Limits::new(config.caps()),
+            gone: Arc::new(Gone::new(config.pool.name.as_str().into())),
             config,
             setup,
             closed: AtomicBool::new(false),
-            leaving: Mutex::default(),
             made: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
         }
@@ -73,10 +72,8 @@ impl<K: Key, M: Manage> Inner<K, M> {
     /// Takes an entry out whose pool is closed.
     pub(super) fn retire(&self, entry: &Arc<Entry<K, M>>) {
         // First, so that at every moment it can be found in one of the two places.
-        if let Some(ready) = entry.ready().filter(|ready| ready.pool.stats().in_use > 0) {
-            let mut leaving = self.leaving.lock();
-            leaving.retain(WeakPool::is_there);
-            leaving.push(ready.pool.downgrade());
+        if let Some(ready) = entry.ready() {
+            self.gone.leave(entry.number, ready.pool.downgrade());
         }
         self.directory.remove(entry);
     }
@@ -84,8 +81,7 @@ impl<K: Key, M: Manage> Inner<K, M> {
     /// Waits until the leases of all pools that were retired have come home, or until `deadline`;
     /// says which.
     pub(super) fn all_home(&self, deadline: Time) -> bool {
-        let leaving = self.leaving.lock().clone();
-        leaving.iter().all(|pool| pool.is_home_by(deadline))
+        self.gone.all_home(deadline)
     }
 
     /// Runs `step` for every pool, without a lock.
@@ -155,7 +151,7 @@ impl<K: Key, M: Manage> Inner<K, M> {
     /// Makes the pool of an entry just added. A key that is refused leaves no entry.
     fn fill(&self, entry: &Arc<Entry<K, M>>) {
         // The setup is the user's code, and so is all that a key does.
-        let made = caught(|| self.make(&entry.key)).unwrap_or_else(|said| {
+        let made = caught(|| self.make(&entry.key, entry.number)).unwrap_or_else(|said| {
             Err(KeyError::new(shown(&entry.key), format_args!("its set-up panicked: {said}")))
         });
         if made.is_err() {
@@ -171,7 +167,7 @@ impl<K: Key, M: Manage> Inner<K, M> {
     }
 
     /// Asks the setup, and starts the pool that it describes.
-    fn make(&self, key: &K) -> Result<Ready<M>, KeyError> {
+    fn make(&self, key: &K, number: u64) -> Result<Ready<M>, KeyError> {
         key.check()?;
         let Setup { manager, host, config } = (self.setup)(key)?;
         let shown = shown(key);
@@ -184,7 +180,8 @@ impl<K: Key, M: Manage> Inner<K, M> {
         config.when_unhealthy.get_or_insert(WhenUnhealthy::Fail);
         let permits = self.limits.join(&host);
         let host = permits.host();
-        let pool = Pool::start(config, manager, permits, host.clone())
+        let will = Will { heir: self.gone.clone(), number };
+        let pool = Pool::start(config, manager, permits, host.clone(), will)
             .map_err(|wrong| KeyError::new(key, wrong))?;
         self.made.fetch_add(1, Ordering::Relaxed);
         Ok(Ready { pool, host })

@@ -17,8 +17,8 @@
 //! [`AdapterKey`] for one a model and its provider, or whatever implements [`Key`].
 //! What cannot work is told by a [`KeyError`], which names the key.
 //!
-//! Two locks, neither of which is held while anything blocks or any user's code runs: one for the
-//! directory, one for the limits. A pool's own lock may be held when the limits' is taken.
+//! Three locks, none of which is held while anything blocks or any user's code runs: one for the
+//! directory, one for the limits, one for the pools whose keys are gone. A pool's own lock may be held when the limits' is taken.
 
 mod adapter_key;
 mod advice;
@@ -26,6 +26,7 @@ mod base_url;
 mod by_text;
 mod config;
 mod directory;
+mod gone;
 mod inner;
 mod key;
 mod limits;
@@ -34,6 +35,7 @@ mod origin;
 mod pool;
 mod prehashed;
 mod setup;
+mod snapshot;
 mod stats;
 
 pub use crate::key_error::KeyError;
@@ -46,4 +48,5 @@ pub use model_key::ModelKey;
 pub use origin::Origin;
 pub use pool::KeyedPool;
 pub use setup::Setup;
+pub use snapshot::{KeySnapshot, KeyedSnapshot};
 pub use stats::{HostStats, KeyStats, KeyedStats};

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::directory::Ready;
 use super::key::Key;
 use super::limits::NONE;
 use super::pool::KeyedPool;
-use crate::pool::{Manage, RequestStats, Stats};
+use crate::pool::{Left, Manage, RequestStats, Stats};
 
 /// A snapshot of a [`KeyedPool`]: [`KeyedPool::stats`].
 ///
@@ -19,8 +20,9 @@ pub struct KeyedStats<K> {
     pub keys: Vec<KeyStats<K>>,
     /// Every host that has a key, or had one of which leases are still out, in order of name.
     pub hosts: Vec<HostStats>,
-    /// The sum over these keys. The counts of a key that was evicted or closed are no longer in it, so
-    /// that its totals can fall.
+    /// The sum over these keys, and the totals of those that were evicted or closed, so that no total
+    /// ever falls. What is there now, and the peak demand, are of these keys only. So items that are
+    /// still out of keys that are gone are counted as created and nowhere else.
     pub sum: Stats,
     /// The limit on leases in use.
     pub max_total: Option<usize>,
@@ -60,7 +62,7 @@ pub struct HostStats {
     pub max: Option<usize>,
     /// Keys that count under it.
     pub keys: usize,
-    /// The sum over these keys.
+    /// The sum over these keys; its totals fall when a key goes.
     pub sum: Stats,
 }
 
@@ -68,14 +70,30 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
     /// What there is now and what was done so far, by key, by host and over all.
     #[must_use]
     pub fn stats(&self) -> KeyedStats<K> {
-        let inner = self.inner();
-        let keys = inner.all_ready(|key, ready| KeyStats {
+        let (keys, gone) = self.look(|key, ready| KeyStats {
             key: key.clone(),
             host: ready.host.clone(),
             pool: ready.pool.stats(),
             requests: ready.pool.requests(),
         });
-        let mut sum = Stats::default();
+        self.summed(keys, gone.pool.stats)
+    }
+
+    /// Looks at every key, and then at those that are gone, so that each pool is seen once.
+    pub(super) fn look<R>(&self, key: impl Fn(&K, &Ready<M>) -> R) -> (Vec<R>, Left) {
+        let inner = self.inner();
+        // Kept until the end: none of them can end meanwhile.
+        let entries = inner.directory.all();
+        let ready = entries.iter().filter_map(|entry| Some((entry, entry.ready()?)));
+        let (numbers, keys): (Vec<_>, Vec<_>) =
+            ready.map(|(entry, ready)| (entry.number, key(&entry.key, ready))).unzip();
+        (keys, inner.gone.totals(&numbers))
+    }
+
+    /// With the totals of the keys that are gone.
+    pub(super) fn summed(&self, keys: Vec<KeyStats<K>>, gone: Stats) -> KeyedStats<K> {
+        let inner = self.inner();
+        let mut sum = gone;
         let mut by_host: HashMap<_, (usize, Stats)> = HashMap::new();
         for KeyStats { host, pool, .. } in &keys {
             sum += pool;

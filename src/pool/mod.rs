@@ -36,6 +36,7 @@
 
 mod checkers;
 mod config;
+mod ending;
 mod error;
 mod get;
 mod holder;
@@ -46,6 +47,7 @@ mod manage;
 pub(crate) mod permits;
 mod shared;
 mod slots;
+mod snapshot;
 mod stats;
 mod warm_up;
 mod worker;
@@ -56,21 +58,24 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 pub use config::{PoolConfig, WhenUnhealthy};
+pub(crate) use ending::{Heir, Left, WeakPool, Will};
 pub use error::{CreateError, GetError, Picture, StartError};
 pub use item_stats::{ItemState, ItemStats, LastCheck};
 pub use lease::Lease;
 pub use manage::{Manage, Terms};
 pub use permits::SharedLimit;
+pub use snapshot::Snapshot;
 pub(crate) use stats::mean;
 pub use stats::{EvictReason, RequestStats, Stats};
 pub use warm_up::WarmUpError;
 
-use crate::caught::{caught, say};
+use crate::caught::say;
 use crate::clock::Time;
 use crate::error::{ConfigError, Problems};
+use ending::CloseOnDrop;
 use maintenance::Upkeep;
 use permits::{Permits, Permitted};
-use shared::{Books, Drops, Shared};
+use shared::{Drops, Shared};
 
 /// A fair, blocking pool of the items that a [`Manage`] makes. Cloning gives another handle to
 /// the same pool; dropping the last handle closes it, and leases still out end as they come home.
@@ -109,21 +114,22 @@ impl<M: Manage> Pool<M> {
     /// [`StartError::Config`] names all settings that cannot work; nothing is created then.
     /// [`StartError::NotReady`] only with `fail_fast`.
     pub fn new(config: PoolConfig, manager: M) -> Result<Self, StartError<M::Error>> {
-        let pool = Self::build(config, manager, None, None)?;
+        let pool = Self::build(config, manager, None, None, None)?;
         pool.create_first_items()?;
         pool.start_maintenance();
         Ok(pool)
     }
 
     /// The same under limits shared with other pools, the checks of `host` among them, and without
-    /// waiting for the first items.
+    /// waiting for the first items; what is left of it in the end is bequeathed.
     pub(crate) fn start(
         config: PoolConfig,
         manager: M,
         permits: Arc<dyn Permits>,
         host: Arc<str>,
+        will: Will,
     ) -> Result<Self, ConfigError> {
-        let pool = Self::build(config, manager, Some(permits.clone()), Some(host))?;
+        let pool = Self::build(config, manager, Some(permits.clone()), Some(host), Some(will))?;
         let shared = &pool.shared;
         permits.bind(Arc::downgrade(shared) as Weak<dyn Permitted>);
         shared.with_exact_time(Drops::Here, |books, now| books.fill(now));
@@ -136,9 +142,10 @@ impl<M: Manage> Pool<M> {
         manager: M,
         permits: Option<Arc<dyn Permits>>,
         check_group: Option<Arc<str>>,
+        will: Option<Will>,
     ) -> Result<Self, ConfigError> {
         config.check()?;
-        let shared = Arc::new(Shared::new(config, manager, permits, check_group));
+        let shared = Arc::new(Shared::new(config, manager, permits, check_group, will));
         Ok(Self { shared: shared.clone(), _last: Arc::new(CloseOnDrop(shared)) })
     }
 
@@ -255,11 +262,18 @@ impl<M: Manage> Pool<M> {
         self.shared.stats()
     }
 
+    /// Counts and totals, and how long waits, holds and creations took, all from one moment. The
+    /// pool's lock is held for a copy of up to 3 kB.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.snapshot()
+    }
+
     /// What the requests made with the items came to, as far as the manager counts them; zero if
     /// counting panics.
     #[must_use]
     pub fn requests(&self) -> RequestStats {
-        caught(|| self.manager().requests()).unwrap_or_default()
+        self.shared.requests()
     }
 
     /// Every item there is and every one being created, all from one moment, in no order that
@@ -359,57 +373,7 @@ impl<M: Manage> fmt::Debug for Pool<M> {
     }
 }
 
-/// A pool that may have ended.
-pub(crate) struct WeakPool<M: Manage>(Weak<Shared<M>>);
-
-impl<M: Manage> WeakPool<M> {
-    pub(crate) fn is_there(&self) -> bool {
-        self.0.strong_count() > 0
-    }
-
-    /// Waits until every lease has come home, or until `deadline`; says which.
-    pub(crate) fn is_home_by(&self, deadline: Time) -> bool {
-        let home = |shared: Arc<Shared<M>>| shared.wait_until(deadline, |b| b.in_use() == 0);
-        self.0.upgrade().is_none_or(home)
-    }
-}
-
-impl<M: Manage> Clone for WeakPool<M> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-struct CloseOnDrop<M: Manage>(Arc<Shared<M>>);
-
-impl<M: Manage> Drop for CloseOnDrop<M> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
 impl<M: Manage> Shared<M> {
-    fn close(self: &Arc<Self>) {
-        self.close_if(Drops::Here, |_| true);
-    }
-
-    /// Says whether it did: false if the pool was closed before.
-    fn close_if(self: &Arc<Self>, drops: Drops, may: impl FnOnce(&Books<M>) -> bool) -> bool {
-        let step = |books: &mut Books<M>, now| {
-            let first = !books.is_closed() && may(books) && books.close();
-            (first, books.next_upkeep(now))
-        };
-        let (first, next) = self.with_exact_time(drops, step);
-        if first {
-            // Else it comes once more, to give up what hangs.
-            if next.is_none() {
-                maintenance::withdraw(&(Arc::downgrade(self) as Weak<dyn Upkeep>));
-            }
-            say!(Debug, "pool \"{}\": closed: {}", self.name(), self.stats());
-        }
-        first
-    }
-
     /// Has the background maintenance come within `pause`, if there is one.
     fn come_within(self: &Arc<Self>, pause: Option<Duration>) {
         if let (Some(pause), true) = (pause, self.clock().is_system()) {

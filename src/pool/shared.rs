@@ -17,13 +17,15 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::checkers;
 use super::config::PoolConfig;
+use super::ending::Will;
 use super::error::{CreateError, Picture, Refusal};
 use super::holder::ThreadTag;
 use super::item_stats::ItemStats;
 use super::manage::Manage;
 use super::permits::{self, Granted, Permits, Permitted, SharedLimit};
 use super::slots::{Alert, Grant, Outbox, Slots};
-use super::stats::{EvictReason, Stats};
+use super::snapshot::Snapshot;
+use super::stats::{EvictReason, RequestStats, Stats};
 use crate::caught::{Kept, caught, one_line, say};
 use crate::clock::{Clock, Time};
 
@@ -60,6 +62,7 @@ pub(crate) struct Shared<M: Manage> {
     trouble: Mutex<Option<Trouble>>,
     /// The last creation error that no waiter was there to hear.
     pub(super) unclaimed_error: Mutex<Option<CreateError<M::Error>>>,
+    pub(super) will: Option<Will>,
     /// Last: its drop may take its time, and no permit of others shall wait for that.
     manager: Kept<M>,
 }
@@ -79,6 +82,7 @@ impl<M: Manage> Shared<M> {
         manager: M,
         permits: Option<Arc<dyn Permits>>,
         check_group: Option<Arc<str>>,
+        will: Option<Will>,
     ) -> Self {
         Self {
             books: Mutex::new(Slots::new(&config, permits.clone())),
@@ -89,6 +93,7 @@ impl<M: Manage> Shared<M> {
             config,
             trouble: Mutex::new(None),
             unclaimed_error: Mutex::new(None),
+            will,
             manager: Kept::new(manager),
         }
     }
@@ -115,6 +120,15 @@ impl<M: Manage> Shared<M> {
 
     pub(super) fn stats(&self) -> Stats {
         self.lock().stats()
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let name = self.name.clone();
+        self.lock().snapshot(name)
+    }
+
+    pub(super) fn requests(&self) -> RequestStats {
+        caught(|| self.manager().requests()).unwrap_or_default()
     }
 
     pub(super) fn items(&self) -> Vec<ItemStats> {

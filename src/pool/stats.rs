@@ -85,6 +85,24 @@ impl Stats {
         self.idle + self.in_use + self.creating + self.checking + self.unhealthy
     }
 
+    /// All but what is there now.
+    pub(super) fn totals(self) -> Self {
+        Self {
+            max_size: 0,
+            min_idle: 0,
+            idle: 0,
+            in_use: 0,
+            creating: 0,
+            checking: 0,
+            unhealthy: 0,
+            checks_due: false,
+            waiting: 0,
+            // The demand of a pool that is gone is no more.
+            peak_demand: 0,
+            ..self
+        }
+    }
+
     /// Items evicted for one reason.
     #[must_use]
     pub fn evicted_for(&self, reason: EvictReason) -> u64 {
@@ -207,6 +225,18 @@ impl RequestStats {
     #[must_use]
     pub fn mean_response_time(&self) -> Option<Duration> {
         mean(self.response_time, self.requests)
+    }
+}
+
+/// Of several managers together.
+impl AddAssign<&Self> for RequestStats {
+    fn add_assign(&mut self, other: &Self) {
+        // By name, so that a new count cannot be forgotten.
+        let Self { requests, failures, connections, response_time } = other;
+        self.requests = self.requests.saturating_add(*requests);
+        self.failures = self.failures.saturating_add(*failures);
+        self.connections = self.connections.saturating_add(*connections);
+        self.response_time = self.response_time.saturating_add(*response_time);
     }
 }
 

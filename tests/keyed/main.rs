@@ -15,6 +15,7 @@ mod limits;
 mod making;
 mod open;
 mod returns;
+mod snapshots;
 mod stats;
 mod stress;
 mod upheaval;

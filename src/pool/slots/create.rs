@@ -262,6 +262,7 @@ impl<T, W: Clone> Slots<T, W> {
 
     fn note_created(&mut self, index: usize, now: Time) {
         self.leave_creating(index);
+        self.note_create_time(index, now);
         let nth = self.totals.created;
         self.totals.created += 1;
         let slot = &mut self.slots[index];

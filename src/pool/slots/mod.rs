@@ -29,6 +29,7 @@ mod items;
 mod outbox;
 mod queue;
 mod rules;
+mod times;
 mod unhealthy;
 mod upkeep;
 mod warm_up;
@@ -63,6 +64,7 @@ use checks::UnderWay;
 use create::Purpose;
 use queue::Waiter;
 use rules::Rules;
+use times::Times;
 
 /// `T` is the item; `W` is how to reach a waiter, cheap to clone.
 ///
@@ -104,6 +106,7 @@ pub(crate) struct Slots<T, W> {
     /// Of limits shared with other pools.
     allowance: Allowance,
     totals: Stats,
+    times: Times,
     /// What the last failed check said, and when.
     last_check_error: Option<(Arc<str>, Time)>,
     /// When the next pass of maintenance is due.
@@ -174,6 +177,7 @@ impl<T, W: Clone> Slots<T, W> {
             rules: Rules::new(config),
             allowance: Allowance::new(permits),
             totals: Stats::default(),
+            times: Times::default(),
             last_check_error: None,
             pass_due: Time::NEVER,
             warned_full: None,
@@ -220,21 +224,6 @@ impl<T, W: Clone> Slots<T, W> {
     /// Whether the creations that were asked for have ended, well or not.
     pub(crate) fn is_filled(&self) -> bool {
         self.creating == 0 && self.refill == 0
-    }
-
-    pub(crate) fn stats(&self) -> Stats {
-        Stats {
-            max_size: self.rules.max_size,
-            min_idle: self.rules.min_idle,
-            idle: self.idle.len(),
-            in_use: self.in_use(),
-            creating: self.creating,
-            checking: self.checks.len(),
-            checks_due: self.checks_due,
-            unhealthy: self.unhealthy.len(),
-            waiting: self.waiters.len(),
-            ..self.totals
-        }
     }
 
     /// How many leases out now were taken by `thread`. Looks at every slot.
@@ -348,15 +337,6 @@ impl<T, W: Clone> Slots<T, W> {
         self.vacate(index);
         self.put_back_permit();
         self.settle(now);
-    }
-
-    #[inline]
-    fn note_hold(&mut self, index: usize, now: Time) {
-        let held = now.since(self.slots[index].since);
-        self.totals.hold_time = self.totals.hold_time.saturating_add(held);
-        if self.rules.admission {
-            self.note_recent_hold(held);
-        }
     }
 
     fn reason_to_end(&self, index: usize, now: Time) -> Option<EvictReason> {

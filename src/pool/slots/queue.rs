@@ -221,13 +221,6 @@ impl<T, W: Clone> Slots<T, W> {
         }
     }
 
-    fn note_wait(&mut self, waiter: &Waiter<W>, now: Time) {
-        let waited = now.since(waiter.since);
-        self.totals.waits += 1;
-        self.totals.wait_time = self.totals.wait_time.saturating_add(waited);
-        self.totals.longest_wait = self.totals.longest_wait.max(waited);
-    }
-
     /// Tickets grow along the queue.
     fn place_of(&self, ticket: Ticket) -> Option<usize> {
         self.waiters.binary_search_by_key(&ticket, |waiter| waiter.ticket).ok()
