@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::ops::AddAssign;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Times, counted in buckets of which four of equal width are in each doubling, from 1 us to 71
@@ -238,6 +240,43 @@ pub(crate) fn nanos(time: Duration) -> u64 {
     time.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(time.subsec_nanos()))
 }
 
+/// A histogram that threads add to without a lock.
+#[derive(Default)]
+pub(crate) struct SharedHistogram {
+    /// Had with the first entry.
+    counts: OnceLock<Box<[AtomicU64; Quarters::BUCKETS]>>,
+    sum_nanos: AtomicU64,
+    max_nanos: AtomicU64,
+}
+
+impl SharedHistogram {
+    // Relaxed, here and below: counts that guard no other memory.
+    pub(crate) fn add(&self, time: Duration) {
+        let nanos = nanos(time);
+        let none = || Box::new([const { AtomicU64::new(0) }; Quarters::BUCKETS]);
+        if let Some(count) = self.counts.get_or_init(none).get(Quarters::bucket(nanos)) {
+            count.fetch_add(1, Relaxed);
+        }
+        let more = |sum: u64| Some(sum.saturating_add(nanos));
+        // Cannot fail: the closure always answers.
+        let _ = self.sum_nanos.fetch_update(Relaxed, Relaxed, more);
+        self.max_nanos.fetch_max(nanos, Relaxed);
+    }
+
+    /// Each count read for itself, so that an entry which is added meanwhile may be in some only.
+    pub(crate) fn read(&self) -> Histogram {
+        let mut read = Histogram::new();
+        let Some(counts) = self.counts.get() else { return read };
+        let counts: Vec<_> = counts.iter().map(|count| count.load(Relaxed)).collect();
+        let highest = counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
+        read.grow(highest);
+        read.counts.iter_mut().zip(counts).for_each(|(to, count)| *to = count);
+        read.sum_nanos = self.sum_nanos.load(Relaxed);
+        read.max_nanos = self.max_nanos.load(Relaxed);
+        read
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -339,6 +378,13 @@ mod tests {
             prop_assert_eq!(sum.sum(), all.iter().sum());
             prop_assert_eq!(sum.max(), all.iter().max().copied());
             prop_assert_eq!(sum.buckets().map(|(_, count)| count).sum::<u64>(), sum.count());
+        }
+
+        #[test]
+        fn one_that_is_shared_reads_the_same(times in times()) {
+            let shared = SharedHistogram::default();
+            times.iter().for_each(|&time| shared.add(time));
+            prop_assert_eq!(shared.read(), of(&times));
         }
     }
 }

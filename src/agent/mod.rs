@@ -47,13 +47,14 @@ pub(crate) use {
     config::bounded,
     connector::read_until,
     last::{Came, Last},
-    watch::OwnTotal,
+    watch::{OwnTotal, Totals},
 };
 
 use crate::{Clock, ConfigError, Manage, RequestStats, Terms};
 use check::Prepared;
 use connector::SharedConnector;
 use dns::{CachingResolver, LookUp};
+#[cfg(not(feature = "chat"))]
 use watch::Totals;
 
 /// Makes the agents of a pool, alike and with shared TLS tickets and DNS answers.
@@ -78,11 +79,11 @@ use watch::Totals;
 /// # Request statistics
 ///
 /// [`requests`](Manage::requests) has the sums over all agents that the manager and its clones made:
-/// how many requests ended, how many of them failed, and how long they took until the headers of
-/// the answer were there or, without an answer, until they failed. A failure is an error, or a
+/// how many requests ended, with which class of status, how many of them failed, and how long each
+/// took until the headers of the answer were there or, without an answer, until it failed. A failure is an error, or a
 /// status of 500 and above, 429 or 408; a request that a lease's deadline ends is one, also if it
 /// was not sent. Redirects are part of their request; what becomes of the body is not. Checks are
-/// not counted.
+/// not counted. Calls to a model (feature `chat`) have their tries and tokens counted too.
 ///
 /// # Example
 ///
@@ -187,7 +188,7 @@ impl AgentManager {
     }
 
     fn make(&self) -> PooledAgent {
-        PooledAgent::new(&self.shared, self.totals.clone())
+        PooledAgent::new(&self.shared, &self.totals)
     }
 
     /// What the agents were asked to be.

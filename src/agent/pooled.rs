@@ -35,10 +35,12 @@ pub struct PooledAgent {
     stop: Arc<Stop>,
     #[cfg(feature = "chat")]
     last: Last,
+    #[cfg(feature = "chat")]
+    totals: Arc<Totals>,
 }
 
 impl PooledAgent {
-    pub(super) fn new(shared: &Shared, totals: Arc<Totals>) -> Self {
+    pub(super) fn new(shared: &Shared, totals: &Arc<Totals>) -> Self {
         let deadline = Deadline::none();
         let total_timeout = shared.config.total_timeout;
         let stop = Arc::<Stop>::default();
@@ -47,7 +49,7 @@ impl PooledAgent {
         let watch = Watch {
             deadline: deadline.clone(),
             total_timeout,
-            totals,
+            totals: totals.clone(),
             #[cfg(feature = "chat")]
             stop: stop.clone(),
             #[cfg(feature = "chat")]
@@ -62,6 +64,8 @@ impl PooledAgent {
             stop,
             #[cfg(feature = "chat")]
             last,
+            #[cfg(feature = "chat")]
+            totals: totals.clone(),
         }
     }
 
@@ -81,6 +85,12 @@ impl PooledAgent {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stop.is_set()
+    }
+
+    /// Where its requests are counted.
+    #[cfg(feature = "chat")]
+    pub(crate) fn totals(&self) -> &Arc<Totals> {
+        &self.totals
     }
 
     /// Sleeps, for `pause` or until the agent is stopped.

@@ -14,6 +14,7 @@ use super::trace;
 #[cfg(feature = "chat")]
 use super::{last::Last, pooled::Stop};
 use crate::RequestStats;
+use crate::histogram::SharedHistogram;
 
 /// The middleware of one agent.
 pub(super) struct Watch {
@@ -60,7 +61,7 @@ impl Middleware for Watch {
             _ => until.hold(|| next.handle(request)),
         });
         let took = began.elapsed();
-        self.totals.count(took, is_failure(&answer), trace.opened);
+        self.totals.count(took, status_of(&answer), trace.opened);
         #[cfg(feature = "chat")]
         match &answer {
             // It came too late to be sent.
@@ -79,45 +80,83 @@ fn without_total(request: Request<SendBody>) -> Result<Request<SendBody>, Error>
     Ok(config.timeout_global(None).build())
 }
 
-fn is_failure(answer: &Result<Response<Body>, Error>) -> bool {
-    let status = match answer {
-        Ok(response) => response.status().as_u16(),
+fn status_of(answer: &Result<Response<Body>, Error>) -> Option<u16> {
+    match answer {
+        Ok(response) => Some(response.status().as_u16()),
         // A request can ask for this in place of an answer.
-        Err(Error::StatusCode(status)) => *status,
-        Err(_) => return true,
-    };
-    status >= 500 || matches!(status, 408 | 429)
+        Err(Error::StatusCode(status)) => Some(*status),
+        Err(_) => None,
+    }
+}
+
+fn is_failure(status: Option<u16>) -> bool {
+    status.is_none_or(|status| status >= 500 || matches!(status, 408 | 429))
 }
 
 /// What the requests of the agents that share it came to.
 #[derive(Default)]
-pub(super) struct Totals {
-    requests: AtomicU64,
+pub(crate) struct Totals {
+    by_class: [AtomicU64; 5],
+    unanswered: AtomicU64,
     failures: AtomicU64,
     connections: AtomicU64,
-    nanos: AtomicU64,
+    response: SharedHistogram,
+    retries: AtomicU64,
+    tokens_in: AtomicU64,
+    tokens_out: AtomicU64,
 }
 
 impl Totals {
     // Relaxed, here and below: sums that guard no other memory.
-    fn count(&self, took: Duration, failed: bool, opened: u64) {
-        self.requests.fetch_add(1, Relaxed);
-        if failed {
+    fn count(&self, took: Duration, status: Option<u16>, opened: u64) {
+        // There is none below 100; what is above all classes is as good as the last.
+        let class = status.map(|status| usize::from(status / 100).saturating_sub(1).min(4));
+        let answers = class.and_then(|class| self.by_class.get(class));
+        answers.unwrap_or(&self.unanswered).fetch_add(1, Relaxed);
+        if is_failure(status) {
             self.failures.fetch_add(1, Relaxed);
         }
         if opened > 0 {
             self.connections.fetch_add(opened, Relaxed);
         }
-        self.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        self.response.add(took);
+    }
+
+    /// A try of a call to a model that is not its first.
+    #[cfg(feature = "chat")]
+    pub(crate) fn count_retry(&self) {
+        self.retries.fetch_add(1, Relaxed);
+    }
+
+    /// What a provider says that a call took.
+    #[cfg(feature = "chat")]
+    pub(crate) fn count_tokens(&self, asked: Option<u64>, answered: Option<u64>) {
+        for (sum, more) in [(&self.tokens_in, asked), (&self.tokens_out, answered)] {
+            if let Some(more) = more {
+                // Cannot fail: the closure always answers.
+                let _ = sum.fetch_update(Relaxed, Relaxed, |sum| Some(sum.saturating_add(more)));
+            }
+        }
     }
 
     /// Each sum read for itself, so that a request which ends meanwhile may be in some only.
     pub(super) fn read(&self) -> RequestStats {
+        // First, so that they are not more than there are requests.
+        let failures = self.failures.load(Relaxed);
+        let by_class = self.by_class.each_ref().map(|answers| answers.load(Relaxed));
+        let unanswered = self.unanswered.load(Relaxed);
+        let response = self.response.read();
         RequestStats {
-            requests: self.requests.load(Relaxed),
-            failures: self.failures.load(Relaxed),
+            requests: by_class.iter().sum::<u64>() + unanswered,
+            failures,
             connections: self.connections.load(Relaxed),
-            response_time: Duration::from_nanos(self.nanos.load(Relaxed)),
+            response_time: response.sum(),
+            response,
+            by_class,
+            unanswered,
+            retries: self.retries.load(Relaxed),
+            tokens_in: self.tokens_in.load(Relaxed),
+            tokens_out: self.tokens_out.load(Relaxed),
         }
     }
 }

@@ -107,6 +107,13 @@ impl Line<'_> {
         Ok((token, response, trace))
     }
 
+    /// A try begins.
+    pub(super) fn note_try(&self, began: Began) {
+        if began.tries > 0 {
+            self.agent.totals().count_retry();
+        }
+    }
+
     /// Texts as vectors.
     pub(crate) fn embed(&self, texts: &[&str], began: Began) -> Result<Embeddings, ChatError> {
         let dialect = &self.service.dialect;
@@ -127,6 +134,7 @@ impl Line<'_> {
                 if made.vectors.iter().any(Vec::is_empty) {
                     return Err(ChatError::malformed("an empty vector came"));
                 }
+                self.agent.totals().count_tokens(made.usage.input, made.usage.output);
                 Ok(made)
             },
             began,
@@ -147,6 +155,7 @@ impl Line<'_> {
         read: impl FnOnce(&[u8]) -> Result<T, ChatError>,
         began: Began,
     ) -> Result<T, ChatError> {
+        self.note_try(began);
         let now = Instant::now();
         let until = self.until(began, now);
         let (head, body) = self.exchange(&call()?, until, now, false)?.response.into_parts();

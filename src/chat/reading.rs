@@ -27,7 +27,7 @@ use super::reply::{ChatReply, Timing, Usage};
 use super::request::ChatRequest;
 use super::retry::Began;
 use super::validate::validate;
-use crate::agent::{LeasedBody, hold, read_until};
+use crate::agent::{LeasedBody, Totals, hold, read_until};
 use crate::balance::RateLimits;
 use crate::keyed::ModelKey;
 
@@ -48,6 +48,8 @@ pub(crate) struct Reading<'r> {
     timing: Timing,
     requests: u32,
     state: State,
+    /// Where its tokens are counted, once it is over.
+    totals: Option<Arc<Totals>>,
     /// To be told after the pieces that came before it.
     failure: Option<ChatError>,
 }
@@ -92,6 +94,7 @@ impl<'r> Reading<'r> {
         streams: bool,
         began: Began,
     ) -> Result<Self, ChatError> {
+        line.note_try(began);
         let now = Instant::now();
         let mut reading = Self {
             key: line.key.clone(),
@@ -106,6 +109,7 @@ impl<'r> Reading<'r> {
             timing: Timing::default(),
             requests: 0,
             state: State::Requested,
+            totals: Some(line.agent.totals().clone()),
             failure: None,
         };
         let started = reading.ask(line).and_then(|()| match streams {
@@ -115,6 +119,7 @@ impl<'r> Reading<'r> {
         match started {
             Ok(()) => Ok(reading),
             Err(error) => {
+                reading.count_tokens();
                 let error = reading.begun(error);
                 Err(line.told(error, &reading.request.get().texts(), reading.began))
             }
@@ -330,14 +335,23 @@ impl<'r> Reading<'r> {
         }
     }
 
+    /// Counts, once, the tokens that were told of.
+    fn count_tokens(&mut self) {
+        if let Some(totals) = self.totals.take() {
+            totals.count_tokens(self.draft.usage.input, self.draft.usage.output);
+        }
+    }
+
     /// Closes what is open.
     fn fail(&mut self) {
+        self.count_tokens();
         self.timing.total = self.began.at.elapsed();
         self.state = State::Failed;
     }
 
     fn end(&mut self) {
         self.draft.end();
+        self.count_tokens();
         self.timing.total = self.began.at.elapsed();
         self.state = State::Ended;
     }

@@ -62,6 +62,11 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
 impl<K: Clone> KeySnapshot<K> {
     fn stats(&self) -> KeyStats<K> {
         let Self { key, host, pool, requests } = self;
-        KeyStats { key: key.clone(), host: host.clone(), pool: pool.stats, requests: *requests }
+        KeyStats {
+            key: key.clone(),
+            host: host.clone(),
+            pool: pool.stats,
+            requests: requests.clone(),
+        }
     }
 }

@@ -4,9 +4,9 @@ use std::sync::{Arc, Weak};
 
 use super::maintenance::{self, Upkeep};
 use super::manage::Manage;
+use super::request_stats::RequestStats;
 use super::shared::{Books, Drops, Shared};
 use super::snapshot::Snapshot;
-use super::stats::RequestStats;
 use crate::caught::say;
 use crate::clock::Time;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::stats::RequestStats;
+use super::request_stats::RequestStats;
 use crate::setters::setters;
 
 /// Makes the items of a pool and judges whether they still serve.

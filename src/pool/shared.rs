@@ -23,9 +23,10 @@ use super::holder::ThreadTag;
 use super::item_stats::ItemStats;
 use super::manage::Manage;
 use super::permits::{self, Granted, Permits, Permitted, SharedLimit};
+use super::request_stats::RequestStats;
 use super::slots::{Alert, Grant, Outbox, Slots};
 use super::snapshot::Snapshot;
-use super::stats::{EvictReason, RequestStats, Stats};
+use super::stats::{EvictReason, Stats};
 use crate::caught::{Kept, caught, one_line, say};
 use crate::clock::{Clock, Time};
 

@@ -199,57 +199,6 @@ impl fmt::Display for Stats {
     }
 }
 
-/// What the requests made with the items of a pool came to, as far as its
-/// [`Manage`](crate::Manage) counts them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RequestStats {
-    /// Requests that ended, well or not.
-    pub requests: u64,
-    /// Those that failed.
-    pub failures: u64,
-    /// Connections opened for them: fewer than `requests` as far as connections were used again.
-    pub connections: u64,
-    /// All time spent waiting for answers, over all of `requests`.
-    pub response_time: Duration,
-}
-
-impl RequestStats {
-    /// The share that succeeded, 0 to 1; `None` before the first request.
-    #[must_use]
-    pub fn success_rate(&self) -> Option<f64> {
-        let good = self.requests.saturating_sub(self.failures);
-        (self.requests > 0).then(|| good as f64 / self.requests as f64)
-    }
-
-    /// The mean time to an answer; `None` before the first request.
-    #[must_use]
-    pub fn mean_response_time(&self) -> Option<Duration> {
-        mean(self.response_time, self.requests)
-    }
-}
-
-/// Of several managers together.
-impl AddAssign<&Self> for RequestStats {
-    fn add_assign(&mut self, other: &Self) {
-        // By name, so that a new count cannot be forgotten.
-        let Self { requests, failures, connections, response_time } = other;
-        self.requests = self.requests.saturating_add(*requests);
-        self.failures = self.failures.saturating_add(*failures);
-        self.connections = self.connections.saturating_add(*connections);
-        self.response_time = self.response_time.saturating_add(*response_time);
-    }
-}
-
-impl fmt::Display for RequestStats {
-    /// Part of a line for a log or a console.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { requests, failures, connections, .. } = self;
-        write!(f, "requests {requests}, failures {failures}, connections {connections}")?;
-        let mean = self.mean_response_time();
-        mean.map_or(Ok(()), |mean| write!(f, ", mean response time {mean:.1?}"))
-    }
-}
-
 /// `None` for the mean of nothing.
 pub(crate) fn mean(sum: Duration, count: u64) -> Option<Duration> {
     // The longest duration is a little more as an `f64`, and then none any more.

@@ -107,3 +107,22 @@ fn connections_opened_are_counted_and_those_used_again_are_not() {
     let RequestStats { requests, connections, .. } = manager.requests();
     assert_eq!((requests, connections), (4, 2));
 }
+
+#[test]
+fn answers_are_counted_by_class_and_each_has_its_time() {
+    let (server, manager) = (statuses(), manager());
+    let agent = manager.create().unwrap();
+    for status in [200, 204, 304, 404, 429, 400, 500, 599, 777] {
+        get(&agent, &server.url(&format!("/{status}"))).unwrap();
+    }
+    let closed = Server::accept(|_| Ok(()));
+    agent.get(closed.url("/")).call().unwrap_err();
+    let counted = manager.requests();
+    assert_eq!((counted.by_class, counted.unanswered), ([0, 2, 1, 3, 3], 1));
+    assert_eq!((counted.requests, counted.response.count()), (10, 10));
+    assert_eq!(counted.response.sum(), counted.response_time);
+    let mut twice = counted.clone();
+    twice += &counted;
+    assert_eq!((twice.requests, twice.by_class), (20, [0, 4, 2, 6, 6]));
+    assert_eq!((twice.response.count(), twice.response.max()), (20, counted.response.max()));
+}

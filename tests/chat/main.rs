@@ -9,6 +9,7 @@ mod raw;
 
 mod answers;
 mod asking;
+mod counted;
 mod crowds;
 mod errors;
 mod garbage;
