@@ -41,7 +41,7 @@
 //!
 //! ```text
 //! error, key_error, clock, histogram, caught, setters: nothing below them
-//! pool         -> these            generic: Manage, Slots, Pool, Lease, workers
+//! pool         -> these            generic: Manage, Slots, Pool, Lease, workers, Observer
 //! keyed        -> pool, sizing     one pool a key, under shared limits; advice
 //! balance      -> these            endpoints, strategies, cooldown; knows no HTTP and no pool
 //! agent        -> pool, keyed      ureq agents: TLS, DNS, time-outs, checks, bodies; by base URL
@@ -93,9 +93,9 @@ pub use clock::{Clock, ManualClock};
 pub use error::ConfigError;
 pub use histogram::Histogram;
 pub use pool::{
-    CreateError, EvictReason, GetError, ItemState, ItemStats, LastCheck, Lease, Manage, Picture,
-    Pool, PoolConfig, RequestStats, SharedLimit, Snapshot, StartError, Stats, Terms, WarmUpError,
-    WhenUnhealthy,
+    CreateError, EvictReason, GetError, ItemState, ItemStats, LastCheck, Lease, Manage, Observer,
+    Picture, Pool, PoolConfig, RequestStats, SharedLimit, Snapshot, StartError, StateChange, Stats,
+    Terms, WarmUpError, WhenUnhealthy,
 };
 pub use ureq;
 

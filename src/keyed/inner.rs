@@ -177,6 +177,7 @@ impl<K: Key, M: Manage> Inner<K, M> {
         let name = format!("{} {shown}", common.name);
         let config = config.name(name).clock(common.clock.clone());
         let mut config = config.wait_timeout(common.wait_timeout);
+        config.observer = config.observer.or_else(|| common.observer.clone());
         config.when_unhealthy.get_or_insert(WhenUnhealthy::Fail);
         let permits = self.limits.join(&host);
         let host = permits.host();

@@ -30,7 +30,7 @@ impl<M: Manage> Setup<M> {
 
     /// Settings of this key's pool in place of
     /// [`KeyedConfig::pool`](super::KeyedConfig#structfield.pool). Name, clock and `wait_timeout`
-    /// stay those of the keyed pool.
+    /// stay those of the keyed pool, and so does an observer in place of none.
     pub fn config(mut self, config: PoolConfig) -> Self {
         self.config = Some(config);
         self

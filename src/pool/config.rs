@@ -1,7 +1,10 @@
 //! The settings of one pool.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::observer::Observer;
+use crate::caught::Kept;
 use crate::clock::Clock;
 use crate::error::{ConfigError, Problems};
 use crate::setters::setters;
@@ -86,6 +89,9 @@ pub struct PoolConfig {
     /// Whether `Pool::new` fails when `min_idle` items cannot be had within `wait_timeout`.
     /// Default false: it starts with what there is, logs it, and goes on trying.
     pub fail_fast: bool,
+    /// Who is told what happens in the pool. The setter takes an observer or an `Arc` of one. Default
+    /// nobody.
+    pub observer: Option<Arc<dyn Observer>>,
     /// Where the pool takes its time from. Default the system's monotonic clock; with another
     /// one the background maintenance is off, and [`clean_up`](crate::Pool::clean_up) does it.
     pub clock: Clock,
@@ -143,6 +149,7 @@ impl Default for PoolConfig {
             slow_wait: Some(Duration::from_secs(5)),
             nearly_full: Some(80),
             fail_fast: false,
+            observer: None,
             clock: Clock::system(),
         }
     }
@@ -174,6 +181,13 @@ setters! {
 }
 
 impl PoolConfig {
+    /// Sets [`observer`](Self#structfield.observer), in place of another one.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
+        self.observer = Some(Arc::new(Kept::new(observer)));
+        self
+    }
+
     pub(crate) fn min_idle_or_default(&self) -> usize {
         self.min_idle.unwrap_or(self.max_size.min(2))
     }

@@ -230,6 +230,7 @@ impl<M: Manage> Wait<'_, M> {
 
     fn timed_out(&self, GaveUp { place, limit }: GaveUp) -> GetError<M::Error> {
         let waited = self.shared.clock().now().since(self.began);
+        self.shared.tell_timed_out(waited, limit.as_ref());
         let error = GetError::Timeout {
             waited,
             picture: self.shared.picture(Refusal::Timeout { place: Some(place) }, limit),

@@ -51,6 +51,7 @@ impl<M: Manage> Lease<M> {
         if let Some(Err(said)) = shared.manager_if().map(lend) {
             shared.log_panic("lend", &said);
         }
+        shared.tell_got(waited);
         Self { item: Some(item), slot, taker, waited, deadline, shared }
     }
 

@@ -26,6 +26,10 @@
 //!
 //! **One lock** guards the books. No user code runs under it, nor anything that blocks.
 //!
+//! **Seen from outside.** [`Pool::stats`] has the counts, [`Pool::snapshot`] also how long waits, holds
+//! and creations took, and an [`Observer`] is told of each event. What the books have to tell it
+//! they leave in their outbox, like all else that is to be done after the lock.
+//!
 //! **Waiting for yourself.** A thread that waits while it holds leases of the same pool may be
 //! waiting for itself: a `get` inside a `get`, or a rayon worker that, while it holds a lease, calls
 //! anything of rayon's and so runs another task on the same stack. When `n` threads each hold up to `k` leases at a time, a pool of
@@ -44,6 +48,7 @@ mod item_stats;
 mod lease;
 mod maintenance;
 mod manage;
+mod observer;
 pub(crate) mod permits;
 mod request_stats;
 mod shared;
@@ -51,6 +56,7 @@ mod slots;
 mod snapshot;
 mod stats;
 mod warm_up;
+mod watching;
 mod worker;
 
 use std::fmt;
@@ -64,6 +70,7 @@ pub use error::{CreateError, GetError, Picture, StartError};
 pub use item_stats::{ItemState, ItemStats, LastCheck};
 pub use lease::Lease;
 pub use manage::{Manage, Terms};
+pub use observer::{Observer, StateChange};
 pub use permits::SharedLimit;
 pub use request_stats::RequestStats;
 pub use snapshot::Snapshot;

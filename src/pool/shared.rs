@@ -27,6 +27,7 @@ use super::request_stats::RequestStats;
 use super::slots::{Alert, Grant, Outbox, Slots};
 use super::snapshot::Snapshot;
 use super::stats::{EvictReason, Stats};
+use super::watching::Watching;
 use crate::caught::{Kept, caught, one_line, say};
 use crate::clock::{Clock, Time};
 
@@ -57,6 +58,7 @@ pub(crate) struct Shared<M: Manage> {
     changed: Condvar,
     permits: Option<Arc<dyn Permits>>,
     name: Arc<str>,
+    pub(super) watching: Option<Watching>,
     /// Pools with the same text here share the checks that one group may have under way.
     pub(super) check_group: Arc<str>,
     pub(super) config: PoolConfig,
@@ -79,7 +81,7 @@ struct Trouble {
 
 impl<M: Manage> Shared<M> {
     pub(super) fn new(
-        config: PoolConfig,
+        mut config: PoolConfig,
         manager: M,
         permits: Option<Arc<dyn Permits>>,
         check_group: Option<Arc<str>>,
@@ -90,6 +92,7 @@ impl<M: Manage> Shared<M> {
             changed: Condvar::new(),
             permits,
             name: config.name.as_str().into(),
+            watching: config.observer.take().map(Watching::new),
             check_group: check_group.unwrap_or_else(own_group),
             config,
             trouble: Mutex::new(None),
@@ -182,17 +185,23 @@ impl<M: Manage> Shared<M> {
         drops: Drops,
         step: impl FnOnce(&mut Books<M>, Time) -> R,
     ) -> R {
+        let (result, outbox) = self.step(step);
+        if let Some(outbox) = outbox {
+            self.carry_out(outbox, drops);
+        }
+        result
+    }
+
+    /// The same up to where the lock is released.
+    #[inline]
+    fn step<R>(&self, step: impl FnOnce(&mut Books<M>, Time) -> R) -> (R, Option<PoolOutbox<M>>) {
         // Before the lock: the first coarse reading starts a thread.
         let coarse = self.clock().coarse();
         let mut books = self.lock();
         let now = if books.has_waiters() { self.clock().now() } else { coarse };
         let result = step(&mut books, now);
         let outbox = books.take_outbox();
-        drop(books);
-        if let Some(outbox) = outbox {
-            self.carry_out(outbox, drops);
-        }
-        result
+        (result, outbox)
     }
 
     /// The same with an exact time, for all but the shortest path.
@@ -225,10 +234,14 @@ impl<M: Manage> Shared<M> {
 
     #[inline]
     pub(super) fn put_back(self: &Arc<Self>, slot: usize, item: M::Item) {
-        let closed = self.with(Drops::Here, |books, now| {
-            books.put_back(slot, item, now);
-            books.is_closed()
-        });
+        let ((stays, closed), outbox) =
+            self.step(|books, now| (books.put_back(slot, item, now), books.is_closed()));
+        if let Some(held) = stays {
+            self.tell_put_back(held);
+        }
+        if let Some(outbox) = outbox {
+            self.carry_out(outbox, Drops::Here);
+        }
         if closed {
             self.changed.notify_all();
         }
@@ -252,7 +265,9 @@ impl<M: Manage> Shared<M> {
     // ---- After the lock ----
 
     pub(super) fn carry_out(self: &Arc<Self>, outbox: PoolOutbox<M>, drops: Drops) {
-        let Outbox { grants, shared, reclaim, jobs, trash, alerts } = outbox;
+        let Outbox { news, grants, shared, reclaim, jobs, trash, alerts } = outbox;
+        // First, so that nothing is told before what led to it.
+        self.tell_news(news);
         for (wake, grant) in grants {
             self.send(&wake, Message::Grant(grant));
         }

@@ -45,11 +45,11 @@ impl<M: Manage> Shared<M> {
                 let ((), outbox) = self.locked(|books, now| books.created(slot, item, now));
                 self.carry_out_but_one(outbox)
             }
-            Err(error) => self.tell_create_failed(slot, error),
+            Err(error) => self.enter_create_failed(slot, error),
         }
     }
 
-    fn tell_create_failed(
+    fn enter_create_failed(
         self: &Arc<Self>,
         slot: usize,
         error: CreateError<M::Error>,
@@ -127,6 +127,7 @@ impl<M: Manage> Shared<M> {
         };
         say!(Warn, "pool \"{}\": cannot create an item: {text}", self.name());
         self.note_trouble(&text);
+        self.tell_create_failed(&text);
         Err(error)
     }
 

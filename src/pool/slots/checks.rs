@@ -21,8 +21,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::observer::StateChange;
 use super::super::stats::EvictReason;
-use super::{Alert, Place, Slots};
+use super::{Alert, News, Place, Slots};
 use crate::clock::Time;
 
 /// A check that runs and was not given up.
@@ -153,6 +154,7 @@ impl<T, W: Clone> Slots<T, W> {
         } else if passed {
             if was_unhealthy {
                 self.outbox.open().alerts.push(Alert::Recovered);
+                self.tell(News::Changed(StateChange::Recovered));
             }
             self.make_idle_after_check(index, item, now);
         } else if self.is_one_failure_too_many(index) {
@@ -181,6 +183,10 @@ impl<T, W: Clone> Slots<T, W> {
         if self.slots[index].failures == 1 {
             // What was evicted long before has nothing to do with this one's trouble.
             self.may_replace = false;
+            if let Some((error, _)) = &self.last_check_error {
+                let error = error.clone();
+                self.tell(News::Changed(StateChange::Unhealthy { error }));
+            }
         }
         self.put_off(index, now);
         self.slots[index].place = place;
@@ -232,7 +238,9 @@ impl<T, W: Clone> Slots<T, W> {
                 Err(format!("the check took longer than {limit:?}").into()),
                 now,
             );
-            self.outbox.open().alerts.push(Alert::CheckGivenUp { check, ran: now.since(began) });
+            let ran = now.since(began);
+            self.outbox.open().alerts.push(Alert::CheckGivenUp { check, ran });
+            self.tell(News::Changed(StateChange::CheckGivenUp { ran }));
             let reason = self.reason_to_end(index, now);
             let too_many = self.is_one_failure_too_many(index);
             if reason.is_none() && !too_many && self.keeps_unhealthy() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::super::holder::Holder;
 use super::super::stats::EvictReason;
 use super::queue::Waiter;
-use super::{Job, Place, Slot, Slots};
+use super::{Job, News, Place, Slot, Slots};
 use crate::clock::Time;
 
 /// Whom a creation is for.
@@ -262,7 +262,8 @@ impl<T, W: Clone> Slots<T, W> {
 
     fn note_created(&mut self, index: usize, now: Time) {
         self.leave_creating(index);
-        self.note_create_time(index, now);
+        let took = self.note_create_time(index, now);
+        self.tell(News::Created { took });
         let nth = self.totals.created;
         self.totals.created += 1;
         let slot = &mut self.slots[index];

@@ -47,13 +47,14 @@ use std::time::Duration;
 
 use super::config::PoolConfig;
 use super::holder::{Holder, ThreadTag};
+use super::observer::StateChange;
 use super::permits::Permits;
 use super::stats::{EvictReason, Stats};
 use crate::clock::Time;
 
 pub(crate) use admission::Late;
 pub(crate) use create::Offer;
-pub(crate) use outbox::{Alert, Grant, Job, Outbox};
+pub(crate) use outbox::{Alert, Grant, Job, News, Outbox};
 
 use outbox::Pending;
 pub(crate) use queue::{GaveUp, Joined, Look, Refused, Ticket};
@@ -298,16 +299,19 @@ impl<T, W: Clone> Slots<T, W> {
             && may_warn(&mut self.warned_full, self.rules.maintenance_interval, now)
         {
             self.outbox.open().alerts.push(Alert::NearlyFull);
+            self.tell(News::Changed(StateChange::NearlyFull));
         }
     }
 
     // ---- Giving back ----
 
-    /// A leased item comes home in good order. `now` must be exact when there are waiters.
+    /// A leased item comes home in good order. `now` must be exact when there are waiters. Says how
+    /// long it was held, if it stays.
     #[inline]
-    pub(crate) fn put_back(&mut self, index: usize, item: T, now: Time) {
-        self.note_hold(index, now);
-        match self.reason_to_end(index, now) {
+    pub(crate) fn put_back(&mut self, index: usize, item: T, now: Time) -> Option<Duration> {
+        let held = self.note_hold(index, now);
+        let reason = self.reason_to_end(index, now);
+        match reason {
             None => {
                 self.totals.put_back += 1;
                 self.make_idle(index, item, now);
@@ -320,6 +324,7 @@ impl<T, W: Clone> Slots<T, W> {
         } else {
             self.give_up_idle_if_wanted();
         }
+        reason.is_none().then_some(held)
     }
 
     /// A leased item comes home to be dropped.
@@ -332,7 +337,8 @@ impl<T, W: Clone> Slots<T, W> {
 
     /// A leased item leaves for good.
     pub(crate) fn detach(&mut self, index: usize, now: Time) {
-        self.note_hold(index, now);
+        let held = self.note_hold(index, now);
+        self.tell(News::Detached { held });
         self.totals.detached += 1;
         self.vacate(index);
         self.put_back_permit();
@@ -373,9 +379,17 @@ impl<T, W: Clone> Slots<T, W> {
 
     /// The same for an item that is not at hand: it is dropped where it is.
     fn end_absent(&mut self, index: usize, reason: EvictReason) {
+        self.tell(News::Evicted(reason));
         self.totals.evicted += 1;
         self.totals.evicted_by[reason as usize] += 1;
         self.vacate(index);
+    }
+
+    /// For the observer, if there is one.
+    fn tell(&mut self, news: News) {
+        if self.rules.is_observed {
+            self.outbox.open().news.push(news);
+        }
     }
 
     fn vacate(&mut self, index: usize) {

@@ -1,6 +1,7 @@
 //! What the books leave to be done once the lock is released.
 
 use super::super::holder::Holder;
+use super::super::observer::StateChange;
 use super::super::permits::Grants;
 use super::super::stats::EvictReason;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use super::Late;
 
 /// Filled under the lock, carried out after it.
 pub(crate) struct Outbox<T, W> {
+    /// What the observer is to be told, if there is one.
+    pub(crate) news: Vec<News>,
     /// What waiters are to be sent.
     pub(crate) grants: Vec<(W, Grant<T>)>,
     /// What other pools are to be told.
@@ -21,6 +24,15 @@ pub(crate) struct Outbox<T, W> {
     pub(crate) trash: Vec<(T, EvictReason)>,
     /// What the log or the checkers are to be told.
     pub(crate) alerts: Vec<Alert>,
+}
+
+/// What an observer is told of the books.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    Created { took: Duration },
+    Detached { held: Duration },
+    Evicted(EvictReason),
+    Changed(StateChange),
 }
 
 /// What a waiter gets.
@@ -92,6 +104,7 @@ impl<T, W> Default for Outbox<T, W> {
     fn default() -> Self {
         // No allocation until something is pushed.
         Self {
+            news: Vec::new(),
             grants: Vec::new(),
             shared: Vec::new(),
             reclaim: false,

@@ -21,6 +21,8 @@ pub(super) struct Rules {
     pub(super) maintenance_interval: Duration,
     pub(super) leak_after: Option<Duration>,
     pub(super) nearly_full: Option<u8>,
+    /// Whether somebody is to be told the news.
+    pub(super) is_observed: bool,
     /// More in use than this is nearly full.
     pub(super) full_above: usize,
     /// How long a waiter may be overtaken. Not at all by a clock that a test moves: such a moment
@@ -46,6 +48,7 @@ impl Rules {
             maintenance_interval: config.maintenance_interval,
             leak_after: config.leak_after,
             nearly_full: config.nearly_full,
+            is_observed: config.observer.is_some(),
             full_above: usize::MAX,
             moment: if config.clock.is_system() { MOMENT } else { Duration::ZERO },
         };

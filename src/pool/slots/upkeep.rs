@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::super::holder::ThreadTag;
+use super::super::observer::StateChange;
 use super::super::stats::EvictReason;
-use super::{Alert, Place, Slots, may_warn};
+use super::{Alert, News, Place, Slots, may_warn};
 use crate::clock::Time;
 
 impl<T, W: Clone> Slots<T, W> {
@@ -143,7 +144,11 @@ impl<T, W: Clone> Slots<T, W> {
             }
             if let Some(holder) = slot.holder.clone() {
                 slot.leak_told = true;
-                self.outbox.open().alerts.push(Alert::Leak { holder, held });
+                let outbox = self.outbox.open();
+                outbox.alerts.push(Alert::Leak { holder, held });
+                if self.rules.is_observed {
+                    outbox.news.push(News::Changed(StateChange::Leak { held }));
+                }
             }
         }
     }
@@ -154,6 +159,7 @@ impl<T, W: Clone> Slots<T, W> {
     /// when they come back; above, those who wait are served.
     pub(crate) fn resize(&mut self, max_size: usize, now: Time) {
         self.rules.set_max_size(max_size);
+        self.tell(News::Changed(StateChange::Resized { max_size }));
         while self.size() > max_size {
             if let Some(index) = self.idle.pop_front() {
                 self.evict_from_place(index, EvictReason::Resized);
@@ -171,6 +177,7 @@ impl<T, W: Clone> Slots<T, W> {
         if self.closed {
             return;
         }
+        self.tell(News::Changed(StateChange::Reset));
         self.epoch += 1;
         self.evict_resting(EvictReason::Reset);
         self.fill(now);
@@ -179,6 +186,9 @@ impl<T, W: Clone> Slots<T, W> {
     /// Refuses what comes, dismisses who waits, ends what rests. False if already done.
     pub(crate) fn close(&mut self) -> bool {
         let first = !std::mem::replace(&mut self.closed, true);
+        if first {
+            self.tell(News::Changed(StateChange::Closed));
+        }
         self.refill = 0;
         self.checks_due = false;
         self.dismiss_all();

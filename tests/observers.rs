@@ -1,0 +1,412 @@
+//! Observers: what they are told, in which order, and what they may do.
+
+mod support;
+
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use llm_pool::keyed::{KeyedConfig, KeyedPool, Setup};
+use llm_pool::pool::SharedLimit;
+use llm_pool::{EvictReason, Lease, ManualClock, Observer, StateChange};
+use log::Level;
+use support::*;
+
+/// Keeps all that it is told, as text.
+#[derive(Default)]
+struct Recorder(Mutex<Vec<String>>);
+
+impl Recorder {
+    fn note(&self, text: String) {
+        self.0.lock().unwrap().push(text);
+    }
+
+    fn told(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// Waits until so much was told since the last time, and forgets it.
+    #[track_caller]
+    fn take(&self, count: usize) -> Vec<String> {
+        eventually(|| self.0.lock().unwrap().len() >= count);
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Observer for Recorder {
+    fn created(&self, pool: &Arc<str>, took: Duration) {
+        self.note(format!("{pool}: created in {took:?}"));
+    }
+
+    fn create_failed(&self, pool: &Arc<str>, message: &str) {
+        self.note(format!("{pool}: create failed: {message}"));
+    }
+
+    fn got(&self, pool: &Arc<str>, waited: Duration) {
+        self.note(format!("{pool}: got after {waited:?}"));
+    }
+
+    fn put_back(&self, pool: &Arc<str>, held: Duration) {
+        self.note(format!("{pool}: put back after {held:?}"));
+    }
+
+    fn detached(&self, pool: &Arc<str>, held: Duration) {
+        self.note(format!("{pool}: detached after {held:?}"));
+    }
+
+    fn evicted(&self, pool: &Arc<str>, reason: EvictReason) {
+        self.note(format!("{pool}: evicted: {reason}"));
+    }
+
+    fn timed_out(&self, pool: &Arc<str>, waited: Duration, limit: Option<&SharedLimit>) {
+        let limit = limit.map_or("its own".into(), ToString::to_string);
+        self.note(format!("{pool}: timed out after {waited:?}, by {limit}"));
+    }
+
+    fn state_changed(&self, pool: &Arc<str>, change: &StateChange) {
+        self.note(format!("{pool}: {change}"));
+    }
+}
+
+#[test]
+fn every_event_of_a_run_is_told_in_order() {
+    let (script, time, recorder) = (Script::new(), ManualClock::new(), Arc::<Recorder>::default());
+    let config = manual("p", 1, &time).observer(recorder.clone()).leak_after(secs(20));
+    let pool = start(config.max_uses(2), &script);
+    let gate = Gate::new();
+    script.on_create.set(gate.before(succeed()));
+    let first = waiter(&pool, Duration::MAX);
+    gate.await_entered(1);
+    time.advance(secs(3));
+    gate.open();
+    let lease = first.result().unwrap();
+    assert_eq!(recorder.take(3), ["p: created in 3s", "p: nearly full", "p: got after 3s"]);
+    time.advance(secs(5));
+    drop(lease);
+    assert_eq!(recorder.take(1), ["p: put back after 5s"]);
+    let lease = pool.get().unwrap();
+    let late = waiter(&pool, secs(2));
+    time.advance(secs(2));
+    assert!(late.result().is_err());
+    let expected = ["p: got after 0ns", "p: timed out after 2s, by its own"];
+    assert_eq!(recorder.take(2), expected);
+    time.advance(secs(18));
+    pool.clean_up();
+    assert_eq!(recorder.take(1), ["p: a lease has been held for 20.0s"]);
+    drop(lease);
+    assert_eq!(recorder.take(1), ["p: evicted: max_uses"]);
+    script.on_create.set(fail("refused"));
+    assert!(pool.get().is_err());
+    assert!(pool.try_get().is_err());
+    assert_eq!(recorder.take(2), ["p: create failed: refused"; 2]);
+    script.on_create.set(succeed());
+    Lease::discard(pool.try_get().unwrap());
+    let expected = ["p: created in 0ns", "p: got after 0ns", "p: evicted: discarded by its holder"];
+    assert_eq!(recorder.take(3), expected);
+    let item = Lease::detach(pool.get().unwrap());
+    let expected = ["p: created in 0ns", "p: got after 0ns", "p: detached after 0ns"];
+    assert_eq!(recorder.take(3), expected);
+    drop((item, pool.get().unwrap()));
+    let expected = ["p: created in 0ns", "p: got after 0ns", "p: put back after 0ns"];
+    assert_eq!(recorder.take(3), expected);
+    script.on_check.set(fail("down"));
+    pool.check_all();
+    assert_eq!(recorder.take(1), ["p: an item failed its check: down"]);
+    pool.check_all();
+    eventually(|| pool.stats().check_failures == 2);
+    script.on_check.set(succeed());
+    eventually(|| pool.stats().unhealthy == 1);
+    pool.check_all();
+    assert_eq!(recorder.take(1), ["p: an unhealthy item passed its check again"], "once each");
+    pool.reset();
+    assert_eq!(recorder.take(2), ["p: reset", "p: evicted: reset"]);
+    drop(pool.get().unwrap());
+    recorder.take(3);
+    pool.resize(5).unwrap();
+    pool.close();
+    pool.close();
+    let expected = ["p: max_size is now 5", "p: closed", "p: evicted: pool closed"];
+    assert_eq!(recorder.take(3), expected);
+}
+
+#[test]
+fn a_check_that_is_given_up_is_told_and_its_item_once() {
+    let (script, time, recorder) = (Script::new(), ManualClock::new(), Arc::<Recorder>::default());
+    let pool = start(manual("p", 1, &time).observer(recorder.clone()).nearly_full(None), &script);
+    drop(pool.get().unwrap());
+    recorder.take(3);
+    let gate = Gate::new();
+    script.on_check.set(gate.before(succeed()));
+    pool.check_all();
+    gate.await_entered(1);
+    time.advance(secs(11));
+    pool.clean_up();
+    let told = recorder.take(2);
+    assert_eq!(told[0], "p: gave up a check that had run for 11.0s");
+    assert_eq!(told[1], "p: evicted: failed its checks");
+    gate.open();
+    eventually(|| script.live() == 0);
+    assert_eq!(recorder.told(), Vec::<String>::new());
+}
+
+/// Panics at everything.
+struct Clumsy(Arc<AtomicU64>);
+
+impl Clumsy {
+    fn stumble(&self) {
+        self.0.fetch_add(1, SeqCst);
+        panic!("an observer\nthat panics");
+    }
+}
+
+impl Observer for Clumsy {
+    fn created(&self, _: &Arc<str>, _: Duration) {
+        self.stumble();
+    }
+
+    fn got(&self, _: &Arc<str>, _: Duration) {
+        self.stumble();
+    }
+
+    fn put_back(&self, _: &Arc<str>, _: Duration) {
+        self.stumble();
+    }
+
+    fn evicted(&self, _: &Arc<str>, _: EvictReason) {
+        self.stumble();
+    }
+
+    fn state_changed(&self, _: &Arc<str>, _: &StateChange) {
+        self.stumble();
+    }
+}
+
+impl Drop for Clumsy {
+    fn drop(&mut self) {
+        self.stumble();
+    }
+}
+
+#[test]
+fn a_panic_is_caught_costs_nothing_and_is_logged_once_a_pool() {
+    let (script, time, calls) = (Script::new(), ManualClock::new(), Arc::new(AtomicU64::new(0)));
+    for name in ["clumsy", "clumsy too"] {
+        let observer = Clumsy(calls.clone());
+        let pool = start(manual(name, 1, &time).observer(observer), &script);
+        calls.store(0, SeqCst);
+        for _ in 0..10 {
+            drop(pool.get().unwrap());
+        }
+        Lease::discard(pool.get().unwrap());
+        // Created, nearly full, got 11 times, put back 10 times, evicted.
+        assert_eq!(calls.load(SeqCst), 1 + 1 + 11 + 10 + 1);
+        let before = pool.stats();
+        assert_eq!((before.gets, before.in_use, before.evicted), (11, 0, 1));
+        drop(pool);
+        eventually(|| calls.load(SeqCst) == 24 + 2);
+        let told = logs::matching(name, Level::Error, "panicked");
+        let line = "its observer panicked, which is logged once: an observer that panics";
+        assert_eq!(told, [format!("pool \"{name}\": {line}")]);
+    }
+}
+
+/// Asks its pool for all sorts of things whenever it is told something.
+#[derive(Default)]
+struct Curious {
+    pool: OnceLock<Mutex<Option<TestPool>>>,
+    calls: AtomicU64,
+    got: AtomicU64,
+}
+
+impl Curious {
+    fn ask(&self) {
+        self.calls.fetch_add(1, SeqCst);
+        let pool = self.pool.get().and_then(|pool| pool.lock().unwrap().clone());
+        let Some(pool) = pool else { return };
+        assert_eq!(pool.snapshot().name, "curious".into());
+        let _ = (pool.items(), pool.last_check_error(), pool.is_closed());
+        pool.clean_up();
+        // A lease of its own now and then: what it is told of that it does not answer with another.
+        if self.calls.load(SeqCst) % 16 == 0 {
+            self.got.fetch_add(u64::from(pool.try_get().is_ok()), SeqCst);
+        }
+    }
+}
+
+impl Observer for Curious {
+    fn created(&self, _: &Arc<str>, _: Duration) {
+        self.ask();
+    }
+
+    fn got(&self, _: &Arc<str>, _: Duration) {
+        self.ask();
+    }
+
+    fn put_back(&self, _: &Arc<str>, _: Duration) {
+        self.ask();
+    }
+
+    fn evicted(&self, _: &Arc<str>, _: EvictReason) {
+        self.ask();
+    }
+
+    fn timed_out(&self, _: &Arc<str>, _: Duration, _: Option<&SharedLimit>) {
+        self.ask();
+    }
+
+    fn state_changed(&self, _: &Arc<str>, _: &StateChange) {
+        self.ask();
+    }
+}
+
+#[test]
+fn an_observer_may_call_the_pool() {
+    let (script, curious) = (Script::new(), Arc::<Curious>::default());
+    let pool = start(config("curious", 2).observer(curious.clone()), &script);
+    curious.pool.get_or_init(|| Mutex::new(Some(pool.clone())));
+    let users: Vec<_> = (0..4)
+        .map(|_| {
+            let pool = pool.clone();
+            spawn(move || {
+                for turn in 0..200 {
+                    let Ok(lease) = pool.get_timeout(millis(turn % 3)) else { continue };
+                    if turn % 5 == 0 { Lease::discard(lease) } else { drop(lease) }
+                }
+            })
+        })
+        .collect();
+    users.into_iter().for_each(Task::result);
+    assert!(curious.got.load(SeqCst) > 0, "it had leases of its own");
+    pool.close();
+    *curious.pool.get().unwrap().lock().unwrap() = None;
+    assert_settled(&pool, &script);
+    assert!(logs::matching("curious", Level::Error, "").is_empty());
+}
+
+/// Counts what it is told.
+#[derive(Default)]
+struct Books {
+    created: AtomicU64,
+    create_failures: AtomicU64,
+    got: AtomicU64,
+    put_back: AtomicU64,
+    detached: AtomicU64,
+    timed_out: AtomicU64,
+    evicted: [AtomicU64; EvictReason::ALL.len()],
+}
+
+fn count(count: &AtomicU64) {
+    count.fetch_add(1, SeqCst);
+}
+
+impl Observer for Books {
+    fn created(&self, _: &Arc<str>, _: Duration) {
+        count(&self.created);
+    }
+
+    fn create_failed(&self, _: &Arc<str>, _: &str) {
+        count(&self.create_failures);
+    }
+
+    fn got(&self, _: &Arc<str>, _: Duration) {
+        count(&self.got);
+    }
+
+    fn put_back(&self, _: &Arc<str>, _: Duration) {
+        count(&self.put_back);
+    }
+
+    fn detached(&self, _: &Arc<str>, _: Duration) {
+        count(&self.detached);
+    }
+
+    fn evicted(&self, _: &Arc<str>, reason: EvictReason) {
+        count(&self.evicted[reason as usize]);
+    }
+
+    fn timed_out(&self, _: &Arc<str>, _: Duration, _: Option<&SharedLimit>) {
+        count(&self.timed_out);
+    }
+}
+
+#[test]
+fn under_stress_an_observer_is_told_what_the_books_say() {
+    let (script, books) = (Script::new(), Arc::<Books>::default());
+    // With another beside it, which takes nothing from it.
+    let observer = (books.clone(), Arc::<Recorder>::default());
+    let config = config("observed", 3).max_uses(5).max_check_failures(2).observer(observer);
+    let pool = start(config.check_interval(millis(1)).maintenance_interval(millis(1)), &script);
+    script.on_create.set(Arc::new(|n| if n % 11 == 3 { Err(Refusal("no")) } else { Ok(()) }));
+    script.on_check.set(Arc::new(|n| if n % 3 == 0 { Err(Refusal("ill")) } else { Ok(()) }));
+    script.on_is_broken.set(Arc::new(|n| if n % 13 == 4 { Err(Refusal("")) } else { Ok(()) }));
+    let users: Vec<_> = (0..8_u64)
+        .map(|user| {
+            let pool = pool.clone();
+            spawn(move || {
+                let mut random = user + 1;
+                for _ in 0..400 {
+                    random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99);
+                    let pick = random >> 40;
+                    let timeout = Duration::from_micros(pick % 900);
+                    let lease =
+                        if pick % 4 == 0 { pool.try_get() } else { pool.get_timeout(timeout) };
+                    let Ok(lease) = lease else { continue };
+                    match pick % 16 {
+                        1 => Lease::discard(lease),
+                        2 => drop(Lease::detach(lease)),
+                        3 => pool.reset(),
+                        4 => pool.check_all(),
+                        5 => drop(pool.resize(1 + (pick as usize / 16) % 4)),
+                        _ => drop(lease),
+                    }
+                }
+            })
+        })
+        .collect();
+    users.into_iter().for_each(Task::result);
+    let agrees = || {
+        let stats = pool.stats();
+        let Books { created, create_failures, got, put_back, detached, timed_out, evicted } =
+            &*books;
+        let of = |count: &AtomicU64| count.load(SeqCst);
+        let evicted: Vec<_> = evicted.iter().map(of).collect();
+        let there = (stats.size() - stats.creating) as u64;
+        evicted == EvictReason::ALL.map(|reason| stats.evicted_for(reason))
+            && of(created) == evicted.iter().sum::<u64>() + of(detached) + there
+            && (of(created), of(create_failures)) == (stats.created, stats.create_failures)
+            && (of(got), of(put_back)) == (stats.gets, stats.put_back)
+            && (of(detached), of(timed_out)) == (stats.detached, stats.timeouts)
+    };
+    eventually(agrees);
+    pool.close();
+    eventually(|| pool.stats().creating + pool.stats().checking == 0 && agrees());
+    assert!(pool.stats().evicted > 0 && pool.stats().timeouts > 0);
+}
+
+#[test]
+fn a_keyed_pool_tells_of_each_key_by_name_and_which_limit_kept_a_waiter() {
+    let (script, time, recorder) = (Script::new(), ManualClock::new(), Arc::<Recorder>::default());
+    let common = manual("k", 2, &time).observer(recorder.clone()).nearly_full(None);
+    let own = script.clone();
+    let setup = move |_: &&str| {
+        // Settings of its own, which name no observer.
+        Ok(Setup::new(own.maker()).config(config("", 2).nearly_full(None)).host("h"))
+    };
+    let config = KeyedConfig::default().pool(common).max_per_host(1);
+    let pool = KeyedPool::new(config, setup).unwrap();
+    let lease = pool.get(&"a").unwrap();
+    assert_eq!(recorder.take(2), ["k a: created in 0ns", "k a: got after 0ns"]);
+    let late = spawn({
+        let pool = pool.clone();
+        move || pool.get_timeout(&"b", secs(9)).is_err()
+    });
+    eventually(|| pool.stats().sum.waiting == 1);
+    time.advance(secs(9));
+    assert!(late.result());
+    let expected = "k b: timed out after 9s, by max_per_host of h (1 of 1 in use)";
+    assert_eq!(recorder.take(1), [expected]);
+    drop(lease);
+    recorder.take(1);
+    assert!(pool.close_key(&"a"));
+    assert_eq!(recorder.take(2), ["k a: closed", "k a: evicted: pool closed"]);
+}
