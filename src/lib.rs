@@ -93,9 +93,9 @@ pub use clock::{Clock, ManualClock};
 pub use error::ConfigError;
 pub use histogram::Histogram;
 pub use pool::{
-    CreateError, EvictReason, GetError, ItemState, ItemStats, LastCheck, Lease, Manage, Observer,
-    Picture, Pool, PoolConfig, RequestStats, SharedLimit, Snapshot, StartError, StateChange, Stats,
-    Terms, WarmUpError, WhenUnhealthy,
+    CreateError, Event, EventKind, EventLog, EvictReason, GetError, ItemState, ItemStats,
+    LastCheck, Lease, Manage, Observer, Picture, Pool, PoolConfig, RequestStats, SharedLimit,
+    Snapshot, StartError, StateChange, Stats, Terms, WarmUpError, WhenUnhealthy,
 };
 pub use ureq;
 

@@ -126,6 +126,23 @@ pub enum StateChange {
     Closed,
 }
 
+impl StateChange {
+    /// The change in one or two words, such as `nearly full`, without why.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NearlyFull => "nearly full",
+            Self::Unhealthy { .. } => "unhealthy",
+            Self::Recovered => "recovered",
+            Self::CheckGivenUp { .. } => "check given up",
+            Self::Leak { .. } => "leak",
+            Self::Resized { .. } => "resized",
+            Self::Reset => "reset",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 impl fmt::Display for StateChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
