@@ -7,10 +7,11 @@ use llm_pool::agent::{
     AgentConfig, AgentManager, Check, CheckError, LeasedBody, PooledAgent, Proxy, RootCerts,
 };
 use llm_pool::chat::{ChatError, ChatReply, ChatRequest};
+use llm_pool::keyed::{KeyedSnapshot, ModelKey};
 use llm_pool::llm::{ChatStream, LlmLease, LlmPool, Provider};
 use llm_pool::{
-    Clock, ConfigError, EvictReason, GetError, Lease, Manage, ManualClock, Pool, PoolConfig,
-    StartError, Stats,
+    Clock, ConfigError, EventLog, EvictReason, GetError, Histogram, Lease, Manage, ManualClock,
+    Pool, PoolConfig, Snapshot, StartError, Stats,
 };
 
 const SECRET: &str = "sk-planted-secret";
@@ -47,6 +48,10 @@ fn everything_shared_between_threads_is_send_and_sync() {
     send_and_sync::<ConfigError>();
     send_and_sync::<Stats>();
     send_and_sync::<EvictReason>();
+    send_and_sync::<Snapshot>();
+    send_and_sync::<Histogram>();
+    send_and_sync::<KeyedSnapshot<ModelKey>>();
+    send_and_sync::<EventLog>();
     send_and_sync::<Clock>();
     send_and_sync::<ManualClock>();
     send_and_sync::<llm_pool::test_server::TestServer>();

@@ -236,9 +236,7 @@ impl<M: Manage> Shared<M> {
     pub(super) fn put_back(self: &Arc<Self>, slot: usize, item: M::Item) {
         let ((stays, closed), outbox) =
             self.step(|books, now| (books.put_back(slot, item, now), books.is_closed()));
-        if let Some(held) = stays {
-            self.tell_put_back(held);
-        }
+        self.tell_put_back(stays);
         if let Some(outbox) = outbox {
             self.carry_out(outbox, Drops::Here);
         }

@@ -32,9 +32,11 @@ impl<M: Manage> Shared<M> {
     }
 
     #[inline]
-    pub(super) fn tell_put_back(&self, held: Duration) {
+    pub(super) fn tell_put_back(&self, held: Option<Duration>) {
         if self.watching.is_some() {
-            self.observe(|observer| observer.put_back(self.name(), held));
+            if let Some(held) = held {
+                self.observe(|observer| observer.put_back(self.name(), held));
+            }
         }
     }
 
