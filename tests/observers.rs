@@ -129,6 +129,39 @@ fn every_event_of_a_run_is_told_in_order() {
     assert_eq!(recorder.take(3), expected);
 }
 
+/// Takes its time, in which others could overtake it.
+struct Slow(Arc<Recorder>);
+
+impl Observer for Slow {
+    fn created(&self, pool: &Arc<str>, took: Duration) {
+        std::thread::sleep(millis(20));
+        self.0.created(pool, took);
+    }
+
+    fn got(&self, pool: &Arc<str>, waited: Duration) {
+        self.0.got(pool, waited);
+    }
+
+    fn put_back(&self, pool: &Arc<str>, held: Duration) {
+        std::thread::sleep(millis(20));
+        self.0.put_back(pool, held);
+    }
+}
+
+#[test]
+fn a_step_is_told_before_those_who_waited_for_it_go_on() {
+    let (script, time, recorder) = (Script::new(), ManualClock::new(), Arc::<Recorder>::default());
+    let pool = start(manual("p", 1, &time).observer(Slow(recorder.clone())), &script);
+    let lease = pool.get().unwrap();
+    assert_eq!(recorder.take(2), ["p: created in 0ns", "p: got after 0ns"]);
+    let next = waiter(&pool, LIMIT);
+    time.advance(secs(1));
+    drop(lease);
+    drop(next.result().unwrap());
+    let expected = ["p: put back after 1s", "p: got after 1s", "p: put back after 0ns"];
+    assert_eq!(recorder.take(3), expected);
+}
+
 #[test]
 fn a_check_that_is_given_up_is_told_and_its_item_once() {
     let (script, time, recorder) = (Script::new(), ManualClock::new(), Arc::<Recorder>::default());
