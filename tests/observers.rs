@@ -313,7 +313,38 @@ fn an_observer_may_call_the_pool() {
     pool.close();
     *curious.pool.get().unwrap().lock().unwrap() = None;
     assert_settled(&pool, &script);
-    assert!(logs::matching("curious", Level::Error, "").is_empty());
+    assert_eq!(logs::matching("curious", Level::Error, ""), Vec::<String>::new());
+}
+
+/// Lets a put-back go on only once nobody waits any more.
+struct Patient(Arc<OnceLock<TestPool>>);
+
+impl Observer for Patient {
+    fn put_back(&self, _: &Arc<str>, _: Duration) {
+        eventually(|| self.0.get().is_none_or(|pool| pool.stats().waiting == 0));
+    }
+}
+
+/// What was to make it look for an item is then under way to nobody, which is no fault.
+#[test]
+fn a_waiter_may_give_up_before_it_is_told_to_look() {
+    let (script, own) = (Script::new(), Arc::<OnceLock<TestPool>>::default());
+    let pool = start(config("gives up", 1).observer(Patient(own.clone())), &script);
+    assert!(own.set(pool.clone()).is_ok());
+    for _ in 0..200 {
+        let lease = pool.get().unwrap();
+        let waiter = spawn({
+            let pool = pool.clone();
+            move || drop(pool.get_timeout(Duration::from_micros(300)))
+        });
+        // Within the first moment of its wait, most times.
+        while pool.stats().waiting == 0 && !waiter.is_done() {}
+        drop(lease);
+        waiter.result();
+    }
+    assert_eq!(logs::matching("gives up", Level::Error, ""), Vec::<String>::new());
+    pool.close();
+    assert_settled(&pool, &script);
 }
 
 /// Counts what it is told.

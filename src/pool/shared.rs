@@ -289,9 +289,11 @@ impl<M: Manage> Shared<M> {
     }
 
     /// Never blocks: a waiter is sent at most one `Look` at a time and one last message, and its
-    /// channel has room for both. It never leaves while that last message is under way.
+    /// channel has room for both. It never leaves while that last message is under way; while a
+    /// `Look` is, it may give up, and then the next in line has been told to look.
     pub(super) fn send(&self, wake: &Wake<M>, message: Message<M>) {
-        if wake.try_send(message).is_err() {
+        let may_be_gone = matches!(message, Message::Grant(Grant::Look));
+        if wake.try_send(message).is_err() && !may_be_gone {
             say!(
                 Error,
                 "pool \"{}\": a waiter left without its grant; please report this",
