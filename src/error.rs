@@ -1,5 +1,6 @@
 //! What can be wrong with a configuration, told all at once.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Settings that cannot work, each with its name, its value and what would be right.
@@ -7,7 +8,7 @@ use std::fmt;
 /// Nothing is repaired silently and nothing is created: all that is wrong is listed in one error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    config: &'static str,
+    config: Cow<'static, str>,
     problems: Vec<String>,
 }
 
@@ -31,8 +32,8 @@ impl std::error::Error for ConfigError {}
 pub(crate) struct Problems(ConfigError);
 
 impl Problems {
-    pub(crate) fn of(config: &'static str) -> Self {
-        Self(ConfigError { config, problems: Vec::new() })
+    pub(crate) fn of(config: impl Into<Cow<'static, str>>) -> Self {
+        Self(ConfigError { config: config.into(), problems: Vec::new() })
     }
 
     /// Notes a problem with the setting `name` unless `good`.
@@ -62,6 +63,12 @@ impl Problems {
         if let Err(wrong) = part {
             self.0.problems.extend(wrong.problems);
         }
+    }
+
+    /// The value of a part, or what is wrong with it.
+    #[cfg(feature = "settings")]
+    pub(crate) fn value_of_part<T>(&mut self, part: Result<T, ConfigError>) -> Option<T> {
+        part.map_err(|wrong| self.of_part(Err(wrong))).ok()
     }
 
     pub(crate) fn check(self) -> Result<(), ConfigError> {

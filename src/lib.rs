@@ -33,6 +33,7 @@
 //! - `chat`, with the feature of that name, has those clients ask their model, for a whole answer or
 //!   a stream, in the dialects of several providers.
 //! - [`sizing`] says how big a pool should be, from how many tasks call or from what was measured.
+//! - `settings`, with the feature of that name, has all settings from one TOML file.
 //! - `test_server`, with the feature of that name, is a stand-in for an LLM server.
 //!
 //! # Modules
@@ -49,6 +50,7 @@
 //!                 -> balance, whose types say what an endpoint still allows
 //! llm          -> agent, keyed     clients by model; with the feature `chat` also -> chat, balance
 //! sizing       -> pool's Stats     pure arithmetic
+//! settings     -> every config     one file for all of them; applies a new one to llm's pools
 //! test_server  -> nothing          a stand-in for an LLM server
 //! ```
 //!
@@ -57,6 +59,7 @@
 //! | feature | default | adds | dependencies |
 //! |---|---|---|---|
 //! | `chat` | no | `chat` | `serde`, `serde_json`, `jiff`, `uuid` |
+//! | `settings` | no | `settings`, and `chat` | `toml`, `strsim`, and those of `chat` |
 //! | `test-server` | no | `test_server` | `httparse`, `serde_json`, `socket2` |
 //!
 //! # Logs
@@ -85,6 +88,8 @@ pub mod keyed;
 pub mod llm;
 pub mod pool;
 mod setters;
+#[cfg(feature = "settings")]
+pub mod settings;
 pub mod sizing;
 #[cfg(feature = "test-server")]
 pub mod test_server;

@@ -47,7 +47,7 @@ impl Adaptive {
     }
 
     /// For an endpoint that never has more than `most`.
-    pub(super) fn check(&self, most: usize) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self, most: usize) -> Result<(), ConfigError> {
         let Self { floor, backoff, tolerance, .. } = *self;
         let start = self.start.unwrap_or(floor);
         let mut problems = Problems::of("Adaptive");

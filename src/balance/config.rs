@@ -71,7 +71,7 @@ impl BalanceConfig {
         self
     }
 
-    pub(super) fn check<T>(&self, endpoints: &[Endpoint<T>]) -> Result<(), ConfigError> {
+    pub(crate) fn check<T>(&self, endpoints: &[Endpoint<T>]) -> Result<(), ConfigError> {
         let mut problems = Problems::of("BalanceConfig");
         problems.zero(self.decay, "decay");
         problems.of_part(self.cooldown.check());

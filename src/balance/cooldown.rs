@@ -94,7 +94,7 @@ const MAX_RESTING: f64 = 0.8;
 const HAIR: f64 = 1e-9;
 
 impl Cooldown {
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let mut problems = Problems::of("Cooldown");
         // Not a number is in no range.
         let max_resting = self.max_resting.unwrap_or(MAX_RESTING);

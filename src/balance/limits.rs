@@ -70,7 +70,7 @@ setters! {
 }
 
 impl Limits {
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let mut problems = Problems::of("Limits");
         let most = self.max_in_use.unwrap_or(usize::MAX);
         problems.unless(most > 0, "max_in_use", "must be at least 1");

@@ -66,7 +66,7 @@ setters! {
 }
 
 impl KeyedConfig {
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let mut problems = Problems::of("KeyedConfig");
         problems.of_part(self.pool.check());
         problems.unless(self.max_pools > 0, "max_pools", "must be at least 1");

@@ -59,6 +59,8 @@ pub(super) struct Entry<K, M: Manage> {
 pub(super) struct Ready<M: Manage> {
     pub(super) pool: Pool<M>,
     pub(super) host: Arc<str>,
+    /// Whether its `max_size` is that of the keyed pool, and not of its set-up.
+    pub(super) has_common_size: bool,
 }
 
 /// What there is for a key.

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::config::KeyedConfig;
 use super::directory::{Directory, Entry, Found, Ready};
@@ -19,6 +19,8 @@ pub(super) struct Inner<K: Key, M: Manage> {
     pub(super) directory: Directory<K, M>,
     pub(super) limits: Arc<Limits>,
     pub(super) config: KeyedConfig,
+    /// Of the keys whose set-up says nothing else; that in `config` is what it was at first.
+    max_size: AtomicUsize,
     setup: Box<SetupFn<K, M>>,
     /// Set before the pools are closed.
     closed: AtomicBool,
@@ -37,6 +39,7 @@ impl<K: Key, M: Manage> Inner<K, M> {
             directory: Directory::new(config.max_pools),
             limits: Limits::new(config.caps()),
             gone: Arc::new(Gone::new(config.pool.name.as_str().into())),
+            max_size: AtomicUsize::new(config.pool.max_size),
             config,
             setup,
             closed: AtomicBool::new(false),
@@ -159,10 +162,28 @@ impl<K: Key, M: Manage> Inner<K, M> {
             self.directory.remove(entry);
         }
         entry.fill(made);
+        if let Some(ready) = entry.ready() {
+            // Also if it was set while the pool was made.
+            self.set_size_of(ready);
+        }
         if let (true, Some(ready)) = (self.is_closed(), entry.ready()) {
             // By somebody who found nothing here to close yet.
             ready.pool.close();
             self.retire(entry);
+        }
+    }
+
+    /// Sets the size of all keys that have the common one, and of those to come.
+    pub(super) fn set_max_size(&self, max_size: usize) {
+        self.max_size.store(max_size, Ordering::SeqCst);
+        self.all_ready(|_, ready| self.set_size_of(ready));
+    }
+
+    fn set_size_of(&self, ready: &Ready<M>) {
+        let max_size = self.max_size.load(Ordering::SeqCst);
+        if ready.has_common_size && ready.pool.stats().max_size != max_size {
+            // Not refused: it is not zero.
+            let _ = ready.pool.resize(max_size);
         }
     }
 
@@ -173,6 +194,7 @@ impl<K: Key, M: Manage> Inner<K, M> {
         let shown = shown(key);
         let host = host.unwrap_or_else(|| key.host());
         let common = &self.config.pool;
+        let has_common_size = config.is_none();
         let config = config.unwrap_or_else(|| common.clone());
         let name = format!("{} {shown}", common.name);
         let config = config.name(name).clock(common.clock.clone());
@@ -185,7 +207,7 @@ impl<K: Key, M: Manage> Inner<K, M> {
         let pool = Pool::start(config, manager, permits, host.clone(), will)
             .map_err(|wrong| KeyError::new(key, wrong))?;
         self.made.fetch_add(1, Ordering::Relaxed);
-        Ok(Ready { pool, host })
+        Ok(Ready { pool, host, has_common_size })
     }
 
     /// Evicts the least recently used key that nobody uses. Says whether there was one.

@@ -211,6 +211,18 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
         self.0.all_ready(|_, ready| ready.pool.check_all());
     }
 
+    /// Changes `max_size`, the bound on the items of a key, for the keys there are, save those to which
+    /// their set-up gave a configuration of their own, and for those to come. It takes effect as
+    /// [`Pool::resize`] does.
+    ///
+    /// # Errors
+    /// Zero is refused, and changes nothing.
+    pub fn set_max_size(&self, max_size: usize) -> Result<(), ConfigError> {
+        let max_size = at_least_one("set_max_size", Some(max_size))?;
+        self.0.set_max_size(max_size);
+        Ok(())
+    }
+
     /// Changes [`max_total`](KeyedConfig#structfield.max_total). A wider limit serves those who
     /// wait at once, in their order; a narrower one takes effect as leases come back.
     ///

@@ -92,6 +92,16 @@ impl Provider {
         self
     }
 
+    /// What [`LlmConfig::build`](super::LlmConfig::build) would refuse.
+    #[cfg(feature = "settings")]
+    pub(crate) fn check_with(
+        &self,
+        agents: &AgentManager,
+        chat: &ChatConfig,
+    ) -> Result<(), ConfigError> {
+        self.manager(agents, chat).map(drop)
+    }
+
     /// What makes the clients of its models.
     pub(super) fn manager(
         &self,

@@ -3,10 +3,12 @@
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use llm_pool::ManualClock;
+use llm_pool::keyed::{KeyedPool, Setup};
+use llm_pool::{ManualClock, PoolConfig};
 
 use crate::harness::{
-    assert_free, config, keyed, limit_named, line_up, manual, served, take, waiter,
+    Keyed, Name, assert_free, config, host_of, keyed, limit_named, line_up, manual, served, take,
+    waiter,
 };
 use crate::support::{Got, Script, Task, eventually, spawn};
 
@@ -176,4 +178,29 @@ fn two_limits_changed_at_once_do_not_contradict_each_other() {
         pool.set_max_open(2).unwrap();
         pool.set_max_total(1).unwrap();
     }
+}
+
+#[test]
+fn a_new_size_is_that_of_the_keys_there_are_and_of_those_to_come() {
+    let (script, time) = (Script::new(), ManualClock::new());
+    let (host, common) = (script.clone(), manual(2, &time));
+    let pool: Keyed = KeyedPool::new(common, move |key: &Name| {
+        let setup = Setup::new(host.maker()).host(host_of(key));
+        let own = PoolConfig::default().max_size(7).min_idle(0);
+        Ok(if *key == "h/own" { setup.config(own) } else { setup })
+    })
+    .unwrap();
+    let size = |key: Name| pool.pool(&key).unwrap().stats().max_size;
+    drop((take(&pool, "h/a", 1), take(&pool, "h/own", 1)));
+    let held = take(&pool, "h/a", 2);
+    let waiting = waiter(&pool, "h/a", Duration::MAX);
+    assert!(pool.set_max_size(0).is_err());
+    pool.set_max_size(4).unwrap();
+    drop((served(waiting, &[]), held));
+    drop(take(&pool, "h/b", 4));
+    assert_eq!((size("h/a"), size("h/b"), size("h/own")), (4, 4, 7));
+    pool.set_max_size(1).unwrap();
+    assert!(pool.close_key(&"h/b"));
+    drop(take(&pool, "h/b", 1));
+    assert_eq!((size("h/a"), size("h/b"), size("h/own")), (1, 1, 7));
 }

@@ -186,6 +186,18 @@ impl ModelGroups {
         self.groups.keys().map(String::as_str)
     }
 
+    /// What [`new`](Self::new) would refuse.
+    #[cfg(feature = "settings")]
+    pub(crate) fn check(groups: Vec<(String, Group)>, max_size: usize) -> Result<(), ConfigError> {
+        config::ready(groups, max_size).map(drop)
+    }
+
+    /// What spreads the calls to a group.
+    #[cfg(feature = "settings")]
+    pub(crate) fn balancer(&self, group: &str) -> Option<&Balancer<ModelKey>> {
+        self.groups.get(group).map(|ready| &ready.balancer)
+    }
+
     /// The pool below, for statistics, limits and closing.
     #[must_use]
     pub fn pool(&self) -> &LlmPool {
