@@ -5,13 +5,43 @@ use std::mem;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Writes a log line at the named level. A logger that panics, or an error whose `Display` does,
-/// is caught.
+/// Writes a log line: its level, its fields, its text. A logger that panics, or an error whose
+/// `Display` does, is caught.
+///
+/// A field is `name = value`, `name:% = value` for what is to be printed, or `name:? = option`,
+/// which is left out if there is none; `..stats` at the end adds a pool's counts. The page
+/// [`logging`](crate::logging) lists them all. A line that is not written evaluates nothing, and
+/// without the feature `log-kv` no line evaluates its fields.
 macro_rules! say {
-    ($level:ident, $($line:tt)+) => {
+    ($level:ident, {
+        $($name:ident $(: $how:tt)? = $value:expr),+ $(, ..$stats:expr)? $(,)?
+    }, $($line:tt)+) => {
         // The logger itself is asked under the guard only.
         if log::Level::$level <= log::STATIC_MAX_LEVEL && log::Level::$level <= log::max_level() {
-            let _ = $crate::caught::caught(|| log::log!(log::Level::$level, $($line)+));
+            #[cfg(feature = "log-kv")]
+            let _ = $crate::caught::caught(|| {
+                $crate::fields::write(
+                    log::Level::$level,
+                    (module_path!(), file!(), line!()),
+                    format_args!($($line)+),
+                    &$crate::fields::Fields {
+                        own: &[$((
+                            stringify!($name),
+                            $crate::fields::field!($($how)? $value),
+                        )),+],
+                        counts: &[$(&$stats.fields())?],
+                    },
+                );
+            });
+            #[cfg(not(feature = "log-kv"))]
+            let _ = $crate::caught::caught(|| {
+                // Types are checked all the same, and what only a field uses is used.
+                if false {
+                    $(let _ = &$value;)+
+                    $(let _ = &$stats;)?
+                }
+                log::log!(log::Level::$level, $($line)+);
+            });
         }
     };
 }
@@ -59,7 +89,12 @@ impl<T> Drop for Kept<T> {
     fn drop(&mut self) {
         let value = self.0.take();
         if let Err(said) = caught(|| drop(value)) {
-            say!(Error, "the drop of what a pool or balancer kept panicked: {}", one_line(&said));
+            let said = one_line(&said);
+            say!(
+                Error,
+                { event = "panicked", reason = *said },
+                "the drop of what a pool or balancer kept panicked: {said}"
+            );
         }
     }
 }
@@ -75,3 +110,20 @@ fn said(payload: &(dyn Any + Send)) -> &str {
 }
 
 pub(crate) use say;
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    #[test]
+    fn fields_are_evaluated_with_the_feature_alone() {
+        log::set_max_level(log::LevelFilter::Trace);
+        let asked = Cell::new(0);
+        let count = || {
+            asked.set(asked.get() + 1);
+            asked.get()
+        };
+        say!(Debug, { event = "tested", max = count() }, "a line of a test");
+        assert_eq!(asked.get(), i32::from(cfg!(feature = "log-kv")));
+    }
+}

@@ -41,7 +41,7 @@
 //! An arrow means "uses"; there are no others.
 //!
 //! ```text
-//! error, key_error, clock, histogram, caught, setters: nothing below them
+//! error, key_error, clock, histogram, caught, fields, setters: nothing below them
 //! pool         -> these            generic: Manage, Slots, Pool, Lease, workers, Observer
 //! keyed        -> pool, sizing     one pool a key, under shared limits; advice
 //! balance      -> these            endpoints, strategies, cooldown; knows no HTTP and no pool
@@ -60,16 +60,14 @@
 //! |---|---|---|---|
 //! | `chat` | no | `chat` | `serde`, `serde_json`, `jiff`, `uuid` |
 //! | `settings` | no | `settings`, and `chat` | `toml`, `strsim`, and those of `chat` |
+//! | `log-kv` | no | fields on log lines, see [`logging`] | |
 //! | `test-server` | no | `test_server` | `httparse`, `serde_json`, `socket2` |
 //!
 //! # Logs
 //!
-//! Through the [`log`] crate: *debug* for every item created or evicted (with the reason) and for
-//! a pool's start and end; *info* when an unhealthy item recovered, when an endpoint is back in service and when a call to a
-//! model is tried again; *warn* for a token that could not be renewed ahead of time, a failed creation
-//! or check, a check given up, a thread that could not be had, a time-out, a slow wait, a pool
-//! nearly full, a lease held too long, an endpoint that rests or should and a wait that may be for itself; *error* for a panic in
-//! user code. Nothing is logged under a lock. Every message names its pool or balancer.
+//! Through the [`log`] crate, a line for each thing that happens and none for a get or a put-back.
+//! What is logged, at which level, how often and, with the feature `log-kv`, with which fields is
+//! in [`logging`].
 
 // The public API never panics, and a library does not print. Tests may.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::panic))]
@@ -82,10 +80,13 @@ mod caught;
 pub mod chat;
 mod clock;
 mod error;
+#[cfg(feature = "log-kv")]
+mod fields;
 mod histogram;
 mod key_error;
 pub mod keyed;
 pub mod llm;
+pub mod logging;
 pub mod pool;
 mod setters;
 #[cfg(feature = "settings")]

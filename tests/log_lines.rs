@@ -199,3 +199,83 @@ fn a_leak_behind_a_closed_pool_is_logged_too() {
     pool.clean_up();
     assert_eq!(logs::matching("closed leak", Level::Warn, "a lease has been held").len(), 1);
 }
+
+#[test]
+fn each_time_out_is_a_line_and_the_first_of_an_interval_warns() {
+    let (script, time) = (Script::new(), ManualClock::new());
+    let config = manual("times out", 1, &time).maintenance_interval(secs(60));
+    let pool = start(config.nearly_full(None), &script);
+    let _lease = pool.get().unwrap();
+    let told = |level| logs::matching("times out", level, "timed out").len();
+    for so_far in 1..=3 {
+        assert!(pool.get_timeout(Duration::ZERO).is_err());
+        assert_eq!((told(Level::Warn), told(Level::Debug)), (1, so_far - 1));
+    }
+    time.advance(secs(60));
+    assert!(pool.get_timeout(Duration::ZERO).is_err());
+    assert_eq!((told(Level::Warn), told(Level::Debug)), (2, 2));
+}
+
+#[test]
+fn a_pass_that_did_something_says_what_and_one_that_did_not_says_nothing() {
+    let (script, time) = (Script::new(), ManualClock::new());
+    let config = manual("cleans up", 5, &time).idle_timeout(secs(60)).max_lifetime(None);
+    let pool = start(config.min_idle(2).check_interval(secs(1000)), &script);
+    let told = || logs::matching("cleans up", Level::Debug, "clean-up");
+    pool.clean_up();
+    assert!(told().is_empty(), "{:?}", told());
+    drop(take(&pool, 5));
+    time.advance(secs(60));
+    pool.clean_up();
+    let line = |evicted, refilled, checked| {
+        format!(
+            "pool \"cleans up\": clean-up: {evicted} evicted, {refilled} to be created, {checked} to \
+             be checked"
+        )
+    };
+    assert_eq!(told(), [line(3, 0, 0)]);
+    Lease::discard(pool.get().unwrap());
+    pool.clean_up();
+    assert_eq!(told()[1..], [line(0, 1, 0)]);
+    assert_settled(&pool, &script);
+    time.advance(secs(1000));
+    pool.clean_up();
+    assert_eq!(told()[2..], [line(0, 0, 2)]);
+    assert_settled(&pool, &script);
+}
+
+#[test]
+fn an_item_that_keeps_failing_warns_once_and_a_later_failure_warns_again() {
+    let (script, time) = (Script::new(), ManualClock::new());
+    let config = manual("keeps failing", 1, &time).max_check_failures(5);
+    let pool = start(config, &script);
+    drop(pool.get().unwrap());
+    let told = |level, text| logs::matching("keeps failing", level, text).len();
+    let check = |failures| {
+        pool.check_all();
+        eventually(|| pool.stats().check_failures == failures);
+        assert_settled(&pool, &script);
+    };
+    script.on_check.set(fail("unwell"));
+    (1..=3).for_each(check);
+    eventually(|| told(Level::Debug, "failed its check: unwell") == 3);
+    eventually(|| told(Level::Warn, "is unhealthy: unwell") == 1);
+    script.on_check.set(succeed());
+    pool.check_all();
+    eventually(|| told(Level::Info, "passed its check again") == 1);
+    script.on_check.set(fail("unwell"));
+    check(4);
+    eventually(|| told(Level::Warn, "is unhealthy: unwell") == 2);
+}
+
+#[test]
+fn an_item_that_goes_at_its_first_failure_warns_too() {
+    let (script, time) = (Script::new(), ManualClock::new());
+    let config = manual("goes at once", 1, &time).nearly_full(None);
+    let pool = start(config.max_check_failures(1), &script);
+    drop(pool.get().unwrap());
+    script.on_check.set(fail("unwell"));
+    pool.check_all();
+    let told = || logs::matching("goes at once", Level::Warn, "");
+    eventually(|| told() == ["pool \"goes at once\": an item is unhealthy: unwell"]);
+}

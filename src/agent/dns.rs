@@ -190,10 +190,19 @@ impl Cache {
     fn end(&self, host: &str, query: &Arc<Query>, outcome: Outcome) {
         match &outcome {
             Ok(addrs) => {
-                say!(Debug, "looked up {host}: {} addresses", addrs.len());
+                let count = addrs.len();
+                say!(
+                    Debug,
+                    { host = host, event = "looked_up", addresses = count },
+                    "looked up {host}: {count} addresses"
+                );
                 self.remember(host, addrs);
             }
-            Err(Failure { what, .. }) => say!(Debug, "cannot look up {host}: {what}"),
+            Err(Failure { what, .. }) => say!(
+                Debug,
+                { host = host, event = "look_up_failed", reason = **what },
+                "cannot look up {host}: {what}"
+            ),
         }
         let mut under_way = self.under_way.lock();
         // Unless it was given up for another.

@@ -376,10 +376,19 @@ impl<T> Shared<T> {
             let (name, len) = (&self.name, places.len());
             match chosen {
                 Ok(at) => {
-                    say!(Error, "balancer \"{name}\": the strategy chose {at} of {len} candidates")
+                    say!(
+                        Error,
+                        { balancer = **name, event = "bad_choice" },
+                        "balancer \"{name}\": the strategy chose {at} of {len} candidates"
+                    )
                 }
                 Err(said) => {
-                    say!(Error, "balancer \"{name}\": the strategy panicked: {}", one_line(&said))
+                    let said = one_line(&said);
+                    say!(
+                        Error,
+                        { balancer = **name, event = "panicked", reason = *said },
+                        "balancer \"{name}\": the strategy panicked: {said}"
+                    )
                 }
             }
         }
@@ -389,6 +398,11 @@ impl<T> Shared<T> {
     fn say_probe(&self, index: usize) {
         say!(
             Debug,
+            {
+                balancer = *self.name,
+                endpoint = *self.fixed[index].name,
+                event = "probes",
+            },
             "balancer \"{}\": a call probes endpoint \"{}\"",
             self.name,
             self.fixed[index].name

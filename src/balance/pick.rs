@@ -130,7 +130,17 @@ impl<T> Pick<T> {
         shared.tell(self.ticket.index, change);
         if let Some(changed) = cap {
             let (balancer, name) = (&shared.name, self.name());
-            say!(Info, "balancer \"{balancer}\": endpoint \"{name}\": {changed}");
+            say!(
+                Info,
+                {
+                    balancer = **balancer,
+                    endpoint = **name,
+                    event = "cap",
+                    max = changed.to,
+                    reason:% = changed,
+                },
+                "balancer \"{balancer}\": endpoint \"{name}\": {changed}"
+            );
         }
     }
 }
@@ -208,6 +218,13 @@ impl<T> Shared<T> {
             Change::Rests { rest, why } => {
                 say!(
                     Warn,
+                    {
+                        balancer = **balancer,
+                        endpoint = **name,
+                        event = "rests",
+                        pause = rest.as_secs_f64(),
+                        reason:% = why,
+                    },
                     "balancer \"{balancer}\": endpoint \"{name}\" rests for {rest:.1?}: {why}"
                 );
             }
@@ -215,13 +232,23 @@ impl<T> Shared<T> {
                 let rest = if resting == 1 { "rests" } else { "rest" };
                 say!(
                     Warn,
+                    {
+                        balancer = **balancer,
+                        endpoint = **name,
+                        event = "stays",
+                        reason:% = why,
+                    },
                     "balancer \"{balancer}\": endpoint \"{name}\" fails, but stays in service, as {resting} \
                      of {} {rest}: {why}",
                     self.fixed.len()
                 );
             }
             Change::Back => {
-                say!(Info, "balancer \"{balancer}\": endpoint \"{name}\" is back in service")
+                say!(
+                    Info,
+                    { balancer = **balancer, endpoint = **name, event = "back" },
+                    "balancer \"{balancer}\": endpoint \"{name}\" is back in service"
+                )
             }
         }
     }

@@ -55,7 +55,18 @@ impl Began {
         self.tries = self.tries.saturating_add(1);
         self.pauses = self.pauses.saturating_add(1);
         self.seen = self.seen.max(error.seen());
-        say!(Info, "{key}: try {} failed and is repeated in {pause:.1?}: {error}", self.tries);
+        say!(
+            Info,
+            {
+                key:% = key,
+                event = "retried",
+                tries = self.tries,
+                pause = pause.as_secs_f64(),
+                reason:% = error,
+            },
+            "{key}: try {} failed and is repeated in {pause:.1?}: {error}",
+            self.tries
+        );
         sleep(pause);
         Ok(error)
     }

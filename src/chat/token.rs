@@ -273,7 +273,11 @@ impl SharedToken {
             let value = old.value.clone();
             state.good = Some(Good { renew_at: now.after(REST), ..old });
             drop(state);
-            say!(Warn, "a token could not be renewed ahead of its end: {error}");
+            say!(
+                Warn,
+                { event = "token_kept", reason:% = error },
+                "a token could not be renewed ahead of its end: {error}"
+            );
             return Ok(Sendable { value, fresh: false });
         }
         // Others have more time than this caller had, and one of them fetches next.

@@ -10,7 +10,7 @@ use super::gone::Gone;
 use super::key::Key;
 use super::limits::Limits;
 use super::setup::Setup;
-use crate::caught::{caught, say};
+use crate::caught::{caught, one_line, say};
 use crate::clock::Time;
 use crate::key_error::{KeyError, cut};
 use crate::pool::{GetError, Manage, Pool, WhenUnhealthy, Will};
@@ -35,6 +35,12 @@ type Asked<K, M> = Result<Arc<Entry<K, M>>, GetError<<M as Manage>::Error>>;
 
 impl<K: Key, M: Manage> Inner<K, M> {
     pub(super) fn new(config: KeyedConfig, setup: Box<SetupFn<K, M>>) -> Self {
+        let (pool, max_pools) = (&config.pool.name, config.max_pools);
+        say!(
+            Debug,
+            { pool = **pool, event = "keyed_started", max_pools = max_pools },
+            "keyed pool \"{pool}\": started, for at most {max_pools} keys"
+        );
         Self {
             directory: Directory::new(config.max_pools),
             limits: Limits::new(config.caps()),
@@ -61,7 +67,7 @@ impl<K: Key, M: Manage> Inner<K, M> {
     }
 
     pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::SeqCst);
+        let first = !self.closed.swap(true, Ordering::SeqCst);
         for entry in self.directory.all() {
             match entry.ready() {
                 Some(ready) => ready.pool.close(),
@@ -69,6 +75,14 @@ impl<K: Key, M: Manage> Inner<K, M> {
                 None => entry.wake(),
             }
             self.retire(&entry);
+        }
+        if first {
+            let (pool, keys) = (&self.config.pool.name, self.pools_made());
+            say!(
+                Debug,
+                { pool = **pool, event = "keyed_closed", keys = keys },
+                "keyed pool \"{pool}\": closed, after pools for {keys} keys"
+            );
         }
     }
 
@@ -203,7 +217,7 @@ impl<K: Key, M: Manage> Inner<K, M> {
         config.when_unhealthy.get_or_insert(WhenUnhealthy::Fail);
         let permits = self.limits.join(&host);
         let host = permits.host();
-        let will = Will { heir: self.gone.clone(), number };
+        let will = Will { heir: self.gone.clone(), key: shown.into(), number };
         let pool = Pool::start(config, manager, permits, host.clone(), will)
             .map_err(|wrong| KeyError::new(key, wrong))?;
         self.made.fetch_add(1, Ordering::Relaxed);
@@ -216,7 +230,12 @@ impl<K: Key, M: Manage> Inner<K, M> {
         let evicted = entries.iter().any(|entry| self.evict(entry));
         // The end of a manager is the user's code, and that of another key.
         if let Err(said) = caught(|| drop(entries)) {
-            say!(Error, "the end of an evicted key panicked: {said}");
+            let (pool, said) = (&self.config.pool.name, one_line(&said));
+            say!(
+                Error,
+                { pool = **pool, event = "panicked", reason = *said },
+                "pool \"{pool}\": the end of an evicted key panicked: {said}"
+            );
         }
         evicted
     }
@@ -226,7 +245,12 @@ impl<K: Key, M: Manage> Inner<K, M> {
         let Some(ready) = entry.ready() else { return false };
         if ready.pool.close_if_unused() {
             self.evicted.fetch_add(1, Ordering::Relaxed);
-            say!(Debug, "key \"{}\": evicted for another one", shown(&entry.key));
+            let (pool, key) = (&self.config.pool.name, shown(&entry.key));
+            say!(
+                Debug,
+                { pool = **pool, key = *key, event = "key_evicted" },
+                "pool \"{pool}\": key \"{key}\": evicted for another one"
+            );
         } else if !ready.pool.is_closed() {
             return false;
         }

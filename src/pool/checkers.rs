@@ -135,7 +135,7 @@ fn start_checkers() {
         let spawned = thread::Builder::new().name("llm-pool-checker".into()).spawn(|| run(turn));
         if let Err(error) = spawned {
             ROUND.lock().take_back(check, Due { group, pool });
-            say!(Warn, "cannot start a checker thread: {error}");
+            say!(Warn, { event = "no_thread", reason:% = error }, "cannot start a checker thread: {error}");
             return;
         }
     }

@@ -44,6 +44,8 @@ impl<M: Manage> Clone for WeakPool<M> {
 /// Who is to have what is left of a pool.
 pub(crate) struct Will {
     pub(crate) heir: Arc<dyn Heir>,
+    /// What the log knows the pool by, beside its name.
+    pub(crate) key: Box<str>,
     /// What the heir knows the pool by.
     pub(crate) number: u64,
 }
@@ -74,7 +76,7 @@ impl Left {
 
 impl<M: Manage> Drop for Shared<M> {
     fn drop(&mut self) {
-        if let Some(Will { heir, number }) = self.will.take() {
+        if let Some(Will { heir, number, .. }) = self.will.take() {
             heir.inherit(number, self.left());
         }
     }
@@ -110,7 +112,12 @@ impl<M: Manage> Shared<M> {
             if next.is_none() {
                 maintenance::withdraw(&(Arc::downgrade(self) as Weak<dyn Upkeep>));
             }
-            say!(Debug, "pool \"{}\": closed: {}", self.name(), self.stats());
+            let (name, stats) = (self.name(), self.stats());
+            say!(
+                Debug,
+                { pool = **name, key:? = self.key(), event = "closed", ..stats },
+                "pool \"{name}\": closed: {stats}"
+            );
         }
         first
     }

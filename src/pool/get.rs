@@ -143,7 +143,18 @@ impl<M: Manage> Shared<M> {
             let caller = ThreadTag::current();
             if self.with(Drops::Here, |books, now| books.may_warn_of_itself(caller, now)) {
                 let picture = self.picture(Refusal::Timeout { place: None }, None);
-                say!(Warn, "the wait that begins at {line} may be for its own thread: {picture}");
+                let (pool, stats) = (self.name(), &picture.stats);
+                say!(
+                    Warn,
+                    {
+                        pool = **pool,
+                        key:? = self.key(),
+                        event = "waits_for_itself",
+                        at:% = line,
+                        ..stats
+                    },
+                    "the wait that begins at {line} may be for its own thread: {picture}"
+                );
             }
         }
     }
@@ -152,7 +163,18 @@ impl<M: Manage> Shared<M> {
         let Some(limit) = self.config.slow_wait else { return };
         if waited >= limit && self.with(Drops::Here, |books, now| books.may_warn_slow(now)) {
             let (name, stats) = (self.name(), self.stats());
-            say!(Warn, "pool \"{name}\": a wait of {waited:.1?} at {line}: {stats}");
+            say!(
+                Warn,
+                {
+                    pool = **name,
+                    key:? = self.key(),
+                    event = "slow_wait",
+                    waited = waited.as_secs_f64(),
+                    at:% = line,
+                    ..stats
+                },
+                "pool \"{name}\": a wait of {waited:.1?} at {line}: {stats}"
+            );
         }
     }
 }
@@ -228,14 +250,33 @@ impl<M: Manage> Wait<'_, M> {
         Lease::new(self.shared.clone(), slot, item, ThreadTag::current(), waited, self.use_until)
     }
 
-    fn timed_out(&self, GaveUp { place, limit }: GaveUp) -> GetError<M::Error> {
+    fn timed_out(&self, GaveUp { place, limit, is_first }: GaveUp) -> GetError<M::Error> {
         let waited = self.shared.clock().now().since(self.began);
         self.shared.tell_timed_out(waited, limit.as_ref());
-        let error = GetError::Timeout {
-            waited,
-            picture: self.shared.picture(Refusal::Timeout { place: Some(place) }, limit),
-        };
-        say!(Warn, "{error}");
+        let picture = self.shared.picture(Refusal::Timeout { place: Some(place) }, limit);
+        let stats = picture.stats;
+        let error = GetError::Timeout { waited, picture };
+        // Every caller has the error; the log warns that there are some, and lists them for who asks.
+        macro_rules! say_so {
+            ($level:ident) => {
+                say!(
+                    $level,
+                    {
+                        pool = **self.shared.name(),
+                        key:? = self.shared.key(),
+                        event = "timed_out",
+                        waited = waited.as_secs_f64(),
+                        ..stats
+                    },
+                    "{error}"
+                )
+            };
+        }
+        if is_first {
+            say_so!(Warn);
+        } else {
+            say_so!(Debug);
+        }
         error
     }
 }

@@ -48,7 +48,7 @@ fn wake(mut rounds: MutexGuard<'_, Rounds>) {
     drop(rounds);
     if let Err(error) = spawned {
         // The next pool or check tries again. Until then the pools work, but expire only at use.
-        say!(Warn, "cannot start the maintenance thread: {error}");
+        say!(Warn, { event = "no_thread", reason:% = error }, "cannot start the maintenance thread: {error}");
     }
 }
 

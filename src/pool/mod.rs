@@ -38,6 +38,7 @@
 //! thread that took a lease and gave it to another thread is told the same: the pool knows who
 //! took a lease, not who has it.
 
+mod alerts;
 mod checkers;
 mod config;
 mod ending;
@@ -167,7 +168,12 @@ impl<M: Manage> Pool<M> {
             let first = shared.with_exact_time(Drops::Here, |books, now| books.plan_pass(now));
             maintenance::enrol(weak, first);
         }
-        say!(Debug, "pool \"{}\": started: {}", shared.name(), shared.stats());
+        let (name, stats) = (shared.name(), shared.stats());
+        say!(
+            Debug,
+            { pool = **name, key:? = shared.key(), event = "started", ..stats },
+            "pool \"{name}\": started: {stats}"
+        );
     }
 
     fn create_first_items(&self) -> Result<(), StartError<M::Error>> {
@@ -181,7 +187,11 @@ impl<M: Manage> Pool<M> {
             return Ok(());
         }
         let pool = shared.name().clone();
-        say!(Warn, "pool \"{pool}\": starts with {ready} of {wanted} items ready");
+        say!(
+            Warn,
+            { pool = *pool, event = "not_ready", idle = ready, min_idle = wanted },
+            "pool \"{pool}\": starts with {ready} of {wanted} items ready"
+        );
         if !shared.config.fail_fast {
             return Ok(());
         }

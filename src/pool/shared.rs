@@ -8,14 +8,13 @@
 //! errors.
 
 use std::hint;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::checkers;
 use super::config::PoolConfig;
 use super::ending::Will;
 use super::error::{CreateError, Picture, Refusal};
@@ -24,7 +23,7 @@ use super::item_stats::ItemStats;
 use super::manage::Manage;
 use super::permits::{self, Granted, Permits, Permitted, SharedLimit};
 use super::request_stats::RequestStats;
-use super::slots::{Alert, Grant, Outbox, Slots};
+use super::slots::{Grant, Outbox, Slots};
 use super::snapshot::Snapshot;
 use super::stats::{EvictReason, Stats};
 use super::watching::Watching;
@@ -115,6 +114,11 @@ impl<M: Manage> Shared<M> {
 
     pub(super) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Of the pool of a key, for the log.
+    pub(super) fn key(&self) -> Option<&str> {
+        self.will.as_ref().map(|will| &*will.key)
     }
 
     #[inline]
@@ -296,6 +300,7 @@ impl<M: Manage> Shared<M> {
         if wake.try_send(message).is_err() && !may_be_gone {
             say!(
                 Error,
+                { pool = *self.name, key:? = self.key(), event = "lost_grant" },
                 "pool \"{}\": a waiter left without its grant; please report this",
                 self.name
             );
@@ -310,35 +315,14 @@ impl<M: Manage> Shared<M> {
 
     /// The one place where the pool drops an item.
     fn dispose(&self, item: M::Item, reason: EvictReason) {
-        say!(Debug, "pool \"{}\": evicts an item: {reason}", self.name);
+        say!(
+            Debug,
+            { pool = *self.name, key:? = self.key(), event = "evicted", reason:% = reason },
+            "pool \"{}\": evicts an item: {reason}",
+            self.name
+        );
         if let Err(said) = caught(|| drop(item)) {
             self.log_panic("an item's drop", &said);
-        }
-    }
-
-    fn tell(self: &Arc<Self>, alert: Alert) {
-        match alert {
-            Alert::NearlyFull => {
-                say!(Warn, "pool \"{}\": nearly full: {}", self.name, self.stats());
-            }
-            Alert::Leak { holder, held } => say!(
-                Warn,
-                "pool \"{}\": a lease has been held for {held:.1?}, by thread \"{}\", taken at {}",
-                self.name,
-                holder.thread_name(),
-                holder.place()
-            ),
-            Alert::Recovered => {
-                say!(Info, "pool \"{}\": an unhealthy item passed its check again", self.name);
-            }
-            Alert::ChecksDue => {
-                let pool: Weak<Self> = Arc::downgrade(self);
-                checkers::announce(&self.check_group, pool);
-            }
-            Alert::CheckGivenUp { check, ran } => {
-                checkers::give_up(check);
-                say!(Warn, "pool \"{}\": gives up a check that has run for {ran:.1?}", self.name);
-            }
         }
     }
 
@@ -360,7 +344,13 @@ impl<M: Manage> Shared<M> {
     // ---- Telling ----
 
     pub(super) fn log_panic(&self, who: &str, said: &str) {
-        say!(Error, "pool \"{}\": {who} panicked: {}", self.name, one_line(said));
+        let said = one_line(said);
+        say!(
+            Error,
+            { pool = *self.name, key:? = self.key(), event = "panicked", reason = *said },
+            "pool \"{}\": {who} panicked: {said}",
+            self.name
+        );
     }
 
     /// The pool as the calling thread finds it that it refuses, kept by `limit` if it waited for

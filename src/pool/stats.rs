@@ -4,6 +4,9 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::time::Duration;
 
+#[cfg(feature = "log-kv")]
+use crate::fields::{Field, field};
+
 /// A pool's counts, all read at one moment under its lock.
 ///
 /// Those down to `waiting` say what is there now; at every moment
@@ -83,6 +86,17 @@ impl Stats {
     #[must_use]
     pub fn size(&self) -> usize {
         self.idle + self.in_use + self.creating + self.checking + self.unhealthy
+    }
+
+    /// Those that a log line has.
+    #[cfg(feature = "log-kv")]
+    pub(crate) fn fields(&self) -> [Field<'_>; 4] {
+        [
+            ("idle", field!(self.idle)),
+            ("in_use", field!(self.in_use)),
+            ("waiting", field!(self.waiting)),
+            ("max_size", field!(self.max_size)),
+        ]
     }
 
     /// All but what is there now.

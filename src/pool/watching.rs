@@ -69,7 +69,11 @@ impl<M: Manage> Shared<M> {
             // Relaxed: it guards no other memory.
             if !panicked.swap(true, Ordering::Relaxed) {
                 let (pool, said) = (self.name(), one_line(&said));
-                say!(Error, "pool \"{pool}\": its observer panicked, which is logged once: {said}");
+                say!(
+                    Error,
+                    { pool = **pool, key:? = self.key(), event = "panicked", reason = *said },
+                    "pool \"{pool}\": its observer panicked, which is logged once: {said}"
+                );
             }
         }
     }

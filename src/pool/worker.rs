@@ -27,7 +27,12 @@ impl<M: Manage> Shared<M> {
         let spawned = thread::Builder::new().name("llm-pool-worker".into()).spawn(on_thread);
         if let Err(error) = spawned {
             // It must be done all the same, or slots and waiters are lost.
-            say!(Warn, "pool \"{}\": cannot start a worker thread: {error}", self.name());
+            let pool = self.name();
+            say!(
+                Warn,
+                { pool = **pool, key:? = self.key(), event = "no_thread", reason:% = error },
+                "pool \"{pool}\": cannot start a worker thread: {error}"
+            );
             do_once(&work, self);
         }
     }
@@ -78,7 +83,12 @@ impl<M: Manage> Shared<M> {
         match caught(probe) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
-                say!(Warn, "pool \"{}\": an item failed its check: {error}", self.name());
+                let pool = self.name();
+                say!(
+                    Debug,
+                    { pool = **pool, key:? = self.key(), event = "check_failed", reason = *error },
+                    "pool \"{pool}\": an item failed its check: {error}"
+                );
                 Err(error.into())
             }
             Err(said) => {
@@ -109,12 +119,18 @@ impl<M: Manage> Shared<M> {
 
     /// Runs the user's `create`, and logs how it went.
     pub(super) fn create(&self) -> Result<M::Item, CreateError<M::Error>> {
+        let (pool, began) = (self.name(), self.clock().now());
         // To text at once: printing the error is the user's code too.
         let attempt =
             || self.manager().create().map_err(|error| (one_line(&error.to_string()), error));
         let (text, error) = match caught(attempt) {
             Ok(Ok(item)) => {
-                say!(Debug, "pool \"{}\": created an item", self.name());
+                let took = self.clock().now().since(began).as_secs_f64();
+                say!(
+                    Debug,
+                    { pool = **pool, key:? = self.key(), event = "created", took = took },
+                    "pool \"{pool}\": created an item"
+                );
                 self.trouble_is_over();
                 return Ok(item);
             }
@@ -125,7 +141,18 @@ impl<M: Manage> Shared<M> {
                 (one_line(&error.to_string()), error)
             }
         };
-        say!(Warn, "pool \"{}\": cannot create an item: {text}", self.name());
+        let took = self.clock().now().since(began).as_secs_f64();
+        say!(
+            Warn,
+            {
+                pool = **pool,
+                key:? = self.key(),
+                event = "create_failed",
+                reason = *text,
+                took = took,
+            },
+            "pool \"{pool}\": cannot create an item: {text}"
+        );
         self.note_trouble(&text);
         self.tell_create_failed(&text);
         Err(error)

@@ -11,6 +11,15 @@ type Hook = Arc<dyn Fn(&Line) + Send + Sync>;
 pub struct Line {
     pub level: Level,
     pub text: String,
+    /// Without the feature `log-kv` there are none.
+    pub fields: Vec<(String, String)>,
+}
+
+impl Line {
+    /// The field of this name, as it prints.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
 }
 
 struct Keeper {
@@ -26,7 +35,8 @@ impl Log for Keeper {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let line = Line { level: record.level(), text: record.args().to_string() };
+        let (level, text) = (record.level(), record.args().to_string());
+        let line = Line { level, text, fields: fields(record) };
         self.lines.lock().unwrap().push(line.clone());
         let hooks = self.hooks.lock().unwrap();
         let of_pool = |(name, _): &(&String, &Hook)| line.text.contains(&mention(name));
@@ -38,6 +48,29 @@ impl Log for Keeper {
     }
 
     fn flush(&self) {}
+}
+
+#[cfg(feature = "log-kv")]
+fn fields(record: &Record<'_>) -> Vec<(String, String)> {
+    struct Collect(Vec<(String, String)>);
+    impl<'kvs> log::kv::VisitSource<'kvs> for Collect {
+        fn visit_pair(
+            &mut self,
+            key: log::kv::Key<'kvs>,
+            value: log::kv::Value<'kvs>,
+        ) -> Result<(), log::kv::Error> {
+            self.0.push((key.to_string(), value.to_string()));
+            Ok(())
+        }
+    }
+    let mut all = Collect(Vec::new());
+    record.key_values().visit(&mut all).unwrap();
+    all.0
+}
+
+#[cfg(not(feature = "log-kv"))]
+fn fields(_: &Record<'_>) -> Vec<(String, String)> {
+    Vec::new()
 }
 
 pub fn install() {

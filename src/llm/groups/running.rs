@@ -244,6 +244,12 @@ impl Running {
             self.pause = [self.pause, error.pause()].into_iter().flatten().min();
             say!(
                 Info,
+                {
+                    group = *ready.name,
+                    endpoint = *endpoint,
+                    event = "moved_on",
+                    reason:% = error,
+                },
                 "group \"{}\": endpoint \"{endpoint}\" failed, others are tried: {error}",
                 ready.name
             );
@@ -303,6 +309,12 @@ impl Running {
         let name = &first.name;
         say!(
             Info,
+            {
+                group = **name,
+                event = "tries_again",
+                pause = pause.as_secs_f64(),
+                reason:% = error,
+            },
             "group \"{name}\": no endpoint serves, and they are tried again in {pause:.1?}: {error}"
         );
         pool.pause(pause);

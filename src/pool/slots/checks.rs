@@ -61,26 +61,38 @@ impl<T, W: Clone> Slots<T, W> {
         }
     }
 
+    /// How many are due.
+    pub(super) fn count_due(&self, now: Time) -> usize {
+        let unhealthy = self.unhealthy.iter().filter(|&&i| self.is_due_unhealthy(i, now)).count();
+        // Not while somebody waits, as below.
+        if self.has_waiters() {
+            return unhealthy;
+        }
+        unhealthy + self.idle.iter().filter(|&&index| self.is_due_idle(index, now)).count()
+    }
+
     /// Idle, and neither used nor checked for `check_interval`. Not while somebody waits, whose
     /// item it is then.
     fn due_idle(&self, now: Time) -> Option<usize> {
         if self.has_waiters() {
             return None;
         }
-        let interval = self.rules.check_interval;
-        self.idle.iter().position(|&index| {
-            let slot = &self.slots[index];
-            let by_interval =
-                interval.is_some_and(|i| slot.since.max(slot.checked_at).after(i) <= now);
-            by_interval || slot.check_due <= now
-        })
+        self.idle.iter().position(|&index| self.is_due_idle(index, now))
+    }
+
+    fn is_due_idle(&self, index: usize, now: Time) -> bool {
+        let slot = &self.slots[index];
+        let due = |interval| slot.since.max(slot.checked_at).after(interval) <= now;
+        self.rules.check_interval.is_some_and(due) || slot.check_due <= now
     }
 
     fn due_unhealthy(&self, now: Time) -> Option<usize> {
-        self.unhealthy.iter().position(|&index| {
-            let slot = &self.slots[index];
-            slot.check_due <= now && matches!(slot.place, Place::Unhealthy(_))
-        })
+        self.unhealthy.iter().position(|&index| self.is_due_unhealthy(index, now))
+    }
+
+    fn is_due_unhealthy(&self, index: usize, now: Time) -> bool {
+        let slot = &self.slots[index];
+        slot.check_due <= now && matches!(slot.place, Place::Unhealthy(_))
     }
 
     /// When the next unhealthy item is checked, `now` if one is being checked; `None` if there is
@@ -158,6 +170,7 @@ impl<T, W: Clone> Slots<T, W> {
             }
             self.make_idle_after_check(index, item, now);
         } else if self.is_one_failure_too_many(index) {
+            self.report_unhealthy(index);
             self.end(index, item, EvictReason::Unhealthy);
             self.replace_evicted();
         } else {
@@ -180,6 +193,7 @@ impl<T, W: Clone> Slots<T, W> {
 
     /// Into the list of the unhealthy, to be checked again after a pause that grows.
     fn set_aside(&mut self, index: usize, place: Place<T>, now: Time) {
+        self.report_unhealthy(index);
         if self.slots[index].failures == 1 {
             // What was evicted long before has nothing to do with this one's trouble.
             self.may_replace = false;
@@ -192,6 +206,16 @@ impl<T, W: Clone> Slots<T, W> {
         self.slots[index].place = place;
         self.unhealthy.push_back(index);
         self.refill_for(self.idle.len());
+    }
+
+    /// Once, until it recovers.
+    fn report_unhealthy(&mut self, index: usize) {
+        if self.slots[index].failures == 1 {
+            if let Some((error, _)) = &self.last_check_error {
+                let error = error.clone();
+                self.outbox.open().alerts.push(Alert::Unhealthy { error });
+            }
+        }
     }
 
     fn put_off(&mut self, index: usize, now: Time) {

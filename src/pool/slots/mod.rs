@@ -112,9 +112,11 @@ pub(crate) struct Slots<T, W> {
     last_check_error: Option<(Arc<str>, Time)>,
     /// When the next pass of maintenance is due.
     pass_due: Time,
-    /// When last warned about too much in use, a slow wait, and a wait that may be for itself.
+    /// When last warned about too much in use, a slow wait, a time-out, and a wait that may be for
+    /// itself.
     warned_full: Option<Time>,
     warned_slow: Option<Time>,
+    warned_timeout: Option<Time>,
     warned_itself: Option<Time>,
     outbox: Pending<T, W>,
 }
@@ -183,6 +185,7 @@ impl<T, W: Clone> Slots<T, W> {
             pass_due: Time::NEVER,
             warned_full: None,
             warned_slow: None,
+            warned_timeout: None,
             warned_itself: None,
             outbox: Pending::default(),
         }

@@ -4,6 +4,7 @@ use super::super::holder::Holder;
 use super::super::observer::StateChange;
 use super::super::permits::Grants;
 use super::super::stats::EvictReason;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Late;
@@ -64,6 +65,10 @@ pub(crate) enum Alert {
         holder: Holder,
         held: Duration,
     },
+    /// An item failed a check, and had passed the one before, if any.
+    Unhealthy {
+        error: Arc<str>,
+    },
     Recovered,
     /// Checks are due: the checkers shall come and ask.
     ChecksDue,
@@ -71,6 +76,14 @@ pub(crate) enum Alert {
     CheckGivenUp {
         check: u64,
         ran: Duration,
+    },
+    /// A pass of maintenance found something to do.
+    CleanedUp {
+        evicted: u64,
+        /// Creations begun.
+        refilled: usize,
+        /// Checks due.
+        due: usize,
     },
 }
 

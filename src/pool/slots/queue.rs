@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::super::holder::Holder;
 use super::super::permits::SharedLimit;
-use super::{Grant, Slots};
+use super::{Grant, Slots, may_warn};
 use crate::clock::Time;
 
 /// How long a waiter may be overtaken. Long beside a wake-up (some microseconds), short beside
@@ -69,6 +69,8 @@ pub(crate) struct GaveUp {
     pub(crate) place: usize,
     /// The limit shared with other pools that kept it, if it was one.
     pub(crate) limit: Option<SharedLimit>,
+    /// Whether it is the first in a maintenance interval.
+    pub(crate) is_first: bool,
 }
 
 /// What a waiter finds that came to look.
@@ -163,7 +165,8 @@ impl<T, W: Clone> Slots<T, W> {
         self.abandon_excess();
         // Whatever it was nudged for is the next one's.
         self.settle(now);
-        Some(GaveUp { place: place + 1, limit })
+        let is_first = may_warn(&mut self.warned_timeout, self.rules.maintenance_interval, now);
+        Some(GaveUp { place: place + 1, limit, is_first })
     }
 
     /// Serves the queue: the one routine behind law 2, run after whatever may have freed capacity

@@ -44,15 +44,23 @@ impl<T, W: Clone> Slots<T, W> {
     /// One pass of maintenance. Returns how many items it evicted.
     pub(crate) fn sweep(&mut self, now: Time) -> u64 {
         let evicted_before = self.totals.evicted;
+        let creating_before = self.creating;
+        let mut due = 0;
         self.give_up_overdue_checks(now);
         if !self.closed {
             self.evict_long_idle(now);
             self.replace_expired(now);
             self.settle(now);
             self.announce_due(now);
+            due = self.count_due(now);
         }
         self.report_leaks(now);
-        self.totals.evicted - evicted_before
+        let evicted = self.totals.evicted - evicted_before;
+        let refilled = self.creating.saturating_sub(creating_before);
+        if evicted > 0 || refilled > 0 || due > 0 {
+            self.outbox.open().alerts.push(Alert::CleanedUp { evicted, refilled, due });
+        }
+        evicted
     }
 
     /// Whether a slow wait may be logged now.
