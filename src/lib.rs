@@ -32,6 +32,7 @@
 //! - [`balance`] picks one of several endpoints for a call, measures them and lets the sick ones rest.
 //! - `chat`, with the feature of that name, has those clients ask their model, for a whole answer or
 //!   a stream, in the dialects of several providers.
+//! - `admin`, with the feature of that name, tells whoever runs a pool how it is, as JSON and by a page.
 //! - [`sizing`] says how big a pool should be, from how many tasks call or from what was measured.
 //! - `settings`, with the feature of that name, has all settings from one TOML file.
 //! - `test_server`, with the feature of that name, is a stand-in for an LLM server.
@@ -41,7 +42,7 @@
 //! An arrow means "uses"; there are no others.
 //!
 //! ```text
-//! error, key_error, clock, histogram, caught, fields, setters: nothing below them
+//! error, key_error, clock, histogram, caught, fields, setters, http1: nothing below
 //! pool         -> these            generic: Manage, Slots, Pool, Lease, workers, Observer
 //! keyed        -> pool, sizing     one pool a key, under shared limits; advice
 //! balance      -> these            endpoints, strategies, cooldown; knows no HTTP and no pool
@@ -51,13 +52,15 @@
 //! llm          -> agent, keyed     clients by model; with the feature `chat` also -> chat, balance
 //! sizing       -> pool's Stats     pure arithmetic
 //! settings     -> every config     one file for all of them; applies a new one to llm's pools
-//! test_server  -> nothing          a stand-in for an LLM server
+//! admin        -> keyed, balance, llm    HTTP endpoints and a status page; served by `http1`
+//! test_server  -> http1            a stand-in for an LLM server
 //! ```
 //!
 //! # Features
 //!
 //! | feature | default | adds | dependencies |
 //! |---|---|---|---|
+//! | `admin` | no | `admin` | `httparse`, `jiff`, `serde`, `serde_json`, `socket2`, `subtle`, `uuid` |
 //! | `chat` | no | `chat` | `serde`, `serde_json`, `jiff`, `uuid` |
 //! | `settings` | no | `settings`, and `chat` | `toml`, `strsim`, and those of `chat` |
 //! | `log-kv` | no | fields on log lines, see [`logging`] | |
@@ -73,6 +76,8 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::panic))]
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
+#[cfg(feature = "admin")]
+pub mod admin;
 pub mod agent;
 pub mod balance;
 mod caught;
@@ -83,6 +88,8 @@ mod error;
 #[cfg(feature = "log-kv")]
 mod fields;
 mod histogram;
+#[cfg(any(feature = "admin", feature = "test-server"))]
+mod http1;
 mod key_error;
 pub mod keyed;
 pub mod llm;

@@ -72,6 +72,13 @@
 //! | info | `tries_again` | all endpoints failed, and are tried again after `pause` | once a round | `group`, `pause`, `reason` |
 //! | warn | `token_kept` | a token could not be renewed ahead of its end, and is used on | once a try | `reason` |
 //!
+//! Of admin endpoints:
+//!
+//! | level | event | when | at most | fields |
+//! |---|---|---|---|---|
+//! | debug | `admin_started` | they listen | once a server | `address` |
+//! | debug | `admin_stopped` | they do not any more | once a server | `address` |
+//!
 //! # Fields
 //!
 //! A field that has nothing to say is left out: `key` of a pool that stands alone.
@@ -83,6 +90,7 @@
 //! | `key` | text | the key, as it prints |
 //! | `balancer`, `endpoint`, `group` | text | their names |
 //! | `host` | text | a host's name |
+//! | `address` | text | where is listened, address and port |
 //! | `thread` | text | the name of the thread that took the lease |
 //! | `at` | text | file, line and column of the `get` |
 //! | `reason` | text | why: an [`EvictReason`](crate::EvictReason) as it prints, or what an error or a panic said |

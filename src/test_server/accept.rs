@@ -5,31 +5,18 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-
-use socket2::{Domain, Protocol, Type};
 
 use super::serve;
 use super::socket::Line;
 use super::state::Shared;
 
-/// How many connections the system is to queue. std asks for 128.
-const BACKLOG: i32 = 4096;
-
 /// Memory that is never touched is never had, so this is generous: a handshake or deep JSON in a
 /// debug build needs it.
 const STACK: usize = 512 << 10;
-
-/// Listens on a free loopback port.
-pub(super) fn listen() -> io::Result<TcpListener> {
-    let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
 
 /// The accepting thread. Dropping it stops the server and ends all its threads.
 pub(super) struct Acceptor {

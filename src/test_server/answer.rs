@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use super::openai::{self, Rules};
-use super::read::Request;
 use super::refusal::Refusal;
 use super::reply::Reply;
+use crate::http1::Request;
 
 /// An answer before it is sent. One per connection, its memory used again.
 pub(super) struct Answer {

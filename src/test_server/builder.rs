@@ -2,15 +2,17 @@
 
 use std::fmt;
 use std::io;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::accept::{self, Acceptor};
+use super::accept::Acceptor;
 use super::openai::Rules;
 use super::reply::Reply;
 use super::socket::{Connection, Socket};
 use super::state::Shared;
 use super::{TestServer, seen};
+use crate::http1::listen;
 
 /// Settings for a [`TestServer`]; what can be changed later has a setter there too.
 #[must_use]
@@ -136,7 +138,7 @@ impl TestServerBuilder {
     /// # Errors
     /// When no loopback port can be had or no thread started.
     pub fn start(self) -> io::Result<TestServer> {
-        let listener = accept::listen()?;
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into())?;
         let addr = listener.local_addr()?;
         let url = format!("{}://{}:{}", self.scheme, self.host, addr.port());
         let shared = Arc::new(Shared::new(self));

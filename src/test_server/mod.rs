@@ -89,7 +89,6 @@ mod answer;
 mod builder;
 mod openai;
 mod plan;
-mod read;
 mod refusal;
 mod reply;
 mod seen;

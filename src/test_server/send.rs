@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use super::answer::Answer;
-use super::read::{Method, Request};
 use super::reply::Fault;
 use super::socket::Connection;
 use super::state::{InFlight, Order, Shared};
+use crate::http1::{Method, Request};
 
 /// A connection's outgoing side: the bytes of the next write.
 pub(super) struct Sender<'a> {

@@ -4,10 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use super::answer::Answer;
-use super::read::{ReadError, Reader};
 use super::send::{After, Sender};
 use super::socket::{Connection, Line, Socket};
 use super::state::Shared;
+use crate::http1::{Bounds, ReadError, Reader};
+
+/// Longest head of a request, in bytes.
+const MAX_HEAD: usize = 64 << 10;
 
 /// Serves a connection until either side closes it.
 pub(super) fn run(shared: &Shared, connection: u64, line: Arc<Line>) {
@@ -23,11 +26,12 @@ pub(super) fn run(shared: &Shared, connection: u64, line: Arc<Line>) {
 }
 
 fn serve(shared: &Shared, connection: u64, line: &Line, stream: &mut dyn Connection) {
+    let bounds = Bounds { head: MAX_HEAD, body: shared.max_body };
     let mut reader = Reader::new();
     let mut answer = Answer::new();
     let mut sender = Sender::new(shared, connection);
     loop {
-        let request = match reader.next(stream, shared.max_body) {
+        let request = match reader.next(stream, bounds) {
             Ok(request) => request,
             Err(ReadError::Gone) => return,
             Err(ReadError::Bad(status, why)) => {

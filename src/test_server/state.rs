@@ -11,10 +11,10 @@ use parking_lot::{Condvar, Mutex};
 use super::builder::{TestServerBuilder, Wrap};
 use super::openai::Rules;
 use super::plan::Plan;
-use super::read::Request;
 use super::reply::Reply;
 use super::seen::{Log, SeenRequest};
 use super::socket::Line;
+use crate::http1::Request;
 
 /// A server's counters, all from one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -14,9 +14,9 @@ mod tools;
 pub(super) use limits::Limits;
 
 use super::answer::Answer;
-use super::read::{Method, Request};
 use super::refusal::Refusal;
 use super::reply::Reply;
+use crate::http1::{Method, Request};
 
 pub(super) const CHAT_PATH: &str = "/v1/chat/completions";
 const EMBEDDINGS_PATH: &str = "/v1/embeddings";

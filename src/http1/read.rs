@@ -1,17 +1,21 @@
 //! Reads requests off a connection, one after the other, into buffers that it keeps.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read, Write};
 use std::mem::MaybeUninit;
 
-use super::socket::Connection;
-
-/// Longest head in bytes, and longest line of a chunked body.
-const MAX_HEAD: usize = 64 << 10;
+/// Longest line of a chunked body, in bytes.
 const MAX_LINE: usize = 4 << 10;
 const MAX_HEADERS: usize = 128;
 
+/// How long a request may be, in bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) head: usize,
+    pub(crate) body: usize,
+}
+
 /// A connection's incoming side.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     /// What has been read and not used yet is `buffer[start..end]`.
     buffer: Vec<u8>,
     start: usize,
@@ -22,21 +26,23 @@ pub(super) struct Reader {
 }
 
 /// A request read to its end; borrows the [`Reader`]'s buffers.
-pub(super) struct Request<'a> {
-    pub(super) method: Method,
+#[cfg_attr(not(feature = "test-server"), allow(dead_code, reason = "what only that asks for"))]
+pub(crate) struct Request<'a> {
+    pub(crate) method: Method,
     /// Without the query.
-    pub(super) path: &'a str,
+    pub(crate) path: &'a str,
     /// From the request line to the blank line.
-    pub(super) head: &'a [u8],
-    pub(super) body: &'a [u8],
+    pub(crate) head: &'a [u8],
+    pub(crate) body: &'a [u8],
     /// HTTP/1.0, which knows no chunks.
-    pub(super) old: bool,
-    pub(super) keep_alive: bool,
+    pub(crate) old: bool,
+    pub(crate) keep_alive: bool,
 }
 
+#[cfg_attr(not(feature = "test-server"), allow(dead_code, reason = "what only that asks for"))]
 impl Request<'_> {
     /// The value of the first header of that name, in any case.
-    pub(super) fn header(&self, name: &str) -> Option<&[u8]> {
+    pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
         self.head.split(|&byte| byte == b'\n').skip(1).find_map(|line| {
             let colon = line.iter().position(|&byte| byte == b':')?;
             let found = line[..colon].eq_ignore_ascii_case(name.as_bytes());
@@ -46,7 +52,7 @@ impl Request<'_> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Method {
+pub(crate) enum Method {
     Get,
     Head,
     Post,
@@ -54,7 +60,7 @@ pub(super) enum Method {
 }
 
 /// Why there is no request.
-pub(super) enum ReadError {
+pub(crate) enum ReadError {
     /// The client closed, or the socket failed.
     Gone,
     /// It cannot be read on; to be answered with this status, then closed.
@@ -68,7 +74,7 @@ impl From<io::Error> for ReadError {
 }
 
 impl Reader {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             buffer: vec![0; 8 << 10],
             start: 0,
@@ -79,13 +85,20 @@ impl Reader {
         }
     }
 
+    /// Whether something of the next request is here already.
+    #[cfg(feature = "admin")]
+    pub(crate) fn has_more(&self) -> bool {
+        self.start < self.end
+    }
+
     /// Waits for the next request and reads all of it.
-    pub(super) fn next(
+    pub(crate) fn next(
         &mut self,
-        from: &mut dyn Connection,
-        max_body: usize,
+        from: &mut (impl Read + Write + ?Sized),
+        bounds: Bounds,
     ) -> Result<Request<'_>, ReadError> {
-        let facts = self.read_head(from)?;
+        let Bounds { head: max_head, body: max_body } = bounds;
+        let facts = self.read_head(from, max_head)?;
         self.body.clear();
         match facts.body {
             BodyLength::Known(0) => {}
@@ -112,12 +125,16 @@ impl Reader {
         })
     }
 
-    fn read_head(&mut self, from: &mut dyn Connection) -> Result<Facts, ReadError> {
+    fn read_head(
+        &mut self,
+        from: &mut (impl Read + ?Sized),
+        max_head: usize,
+    ) -> Result<Facts, ReadError> {
         loop {
             if self.start < self.end {
                 let waiting = &self.buffer[self.start..self.end];
                 let parsed = parse(waiting, &mut self.path)?;
-                if parsed.as_ref().map_or(waiting.len(), |it| it.1) > MAX_HEAD {
+                if parsed.as_ref().map_or(waiting.len(), |it| it.1) > max_head {
                     return Err(ReadError::Bad(431, "the request's head is too long"));
                 }
                 if let Some((facts, length)) = parsed {
@@ -133,7 +150,7 @@ impl Reader {
     }
 
     /// Sends `100 Continue` to a client that waits for it with its body.
-    fn greet(&self, facts: &Facts, to: &mut dyn Connection) -> io::Result<()> {
+    fn greet(&self, facts: &Facts, to: &mut (impl Write + ?Sized)) -> io::Result<()> {
         if facts.expects_continue && self.start == self.end {
             to.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
             to.flush()?;
@@ -142,7 +159,7 @@ impl Reader {
     }
 
     /// Moves the next `count` bytes into the body. What is not here yet is read straight into it.
-    fn take_body(&mut self, count: usize, from: &mut dyn Connection) -> io::Result<()> {
+    fn take_body(&mut self, count: usize, from: &mut (impl Read + ?Sized)) -> io::Result<()> {
         let here = count.min(self.end - self.start);
         self.body.extend_from_slice(&self.buffer[self.start..self.start + here]);
         self.start += here;
@@ -161,7 +178,11 @@ impl Reader {
         Ok(())
     }
 
-    fn read_chunks(&mut self, from: &mut dyn Connection, max_body: usize) -> Result<(), ReadError> {
+    fn read_chunks(
+        &mut self,
+        from: &mut (impl Read + ?Sized),
+        max_body: usize,
+    ) -> Result<(), ReadError> {
         const BAD: ReadError = ReadError::Bad(400, "the request's body is not properly chunked");
         loop {
             let line = self.read_line(from)?;
@@ -197,7 +218,7 @@ impl Reader {
     }
 
     /// The length of the next line, its end included, once all of it is in the buffer.
-    fn read_line(&mut self, from: &mut dyn Connection) -> Result<usize, ReadError> {
+    fn read_line(&mut self, from: &mut (impl Read + ?Sized)) -> Result<usize, ReadError> {
         loop {
             let waiting = &self.buffer[self.start..self.end];
             if let Some(end) = waiting.iter().position(|&byte| byte == b'\n') {
@@ -211,7 +232,7 @@ impl Reader {
     }
 
     /// Reads more into the buffer, at least a byte.
-    fn fill(&mut self, from: &mut dyn Connection) -> io::Result<()> {
+    fn fill(&mut self, from: &mut (impl Read + ?Sized)) -> io::Result<()> {
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;

@@ -1,0 +1,54 @@
+//! The last events, in words.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::key_error::OneLine;
+use crate::pool::{Event, EventKind, EventLog, EvictReason, StateChange};
+
+/// How many are told.
+const SHOWN: usize = 100;
+
+#[derive(Serialize)]
+pub(super) struct EventText {
+    at: String,
+    pool: String,
+    kind: &'static str,
+    text: String,
+    /// Whether somebody may have to do something about it.
+    bad: bool,
+}
+
+/// The newest first.
+pub(super) fn last(log: &EventLog) -> Vec<EventText> {
+    log.last(SHOWN).iter().map(EventText::of).collect()
+}
+
+impl EventText {
+    fn of(event: &Event) -> Self {
+        let at = Timestamp::try_from(event.at).unwrap_or(Timestamp::UNIX_EPOCH);
+        Self {
+            at: format!("{at:.3}"),
+            pool: OneLine(&event.pool).to_string(),
+            kind: event.what.name(),
+            text: OneLine(&event.what.to_string()).to_string(),
+            bad: is_bad(&event.what),
+        }
+    }
+}
+
+fn is_bad(what: &EventKind) -> bool {
+    match what {
+        EventKind::CreateFailed { .. } | EventKind::TimedOut { .. } => true,
+        EventKind::Evicted(reason) => {
+            matches!(reason, EvictReason::Broken | EvictReason::Panicked | EvictReason::Unhealthy)
+        }
+        EventKind::Changed(change) => matches!(
+            change,
+            StateChange::Unhealthy { .. }
+                | StateChange::CheckGivenUp { .. }
+                | StateChange::Leak { .. }
+        ),
+        EventKind::Created { .. } | EventKind::Detached { .. } => false,
+    }
+}

@@ -1,0 +1,27 @@
+//! The status page: one file, in which nothing runs but what is its own.
+
+use ureq::http::HeaderValue;
+use ureq::http::header::{CONTENT_SECURITY_POLICY, HeaderName};
+use uuid::Uuid;
+
+use super::answer::{Answer, text};
+
+const PAGE: &str = include_str!("page.html");
+
+/// Where the page has the number that its script and its style sheet are known by.
+const NONCE: &str = "{{nonce}}";
+
+pub(super) fn page() -> Answer {
+    let nonce = Uuid::new_v4().simple().to_string();
+    let mut page = text(200, "text/html; charset=utf-8", PAGE.replace(NONCE, &nonce).into_bytes());
+    let policy = format!(
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; \
+         img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
+    );
+    if let Ok(policy) = HeaderValue::try_from(policy) {
+        let name: HeaderName = CONTENT_SECURITY_POLICY;
+        page.headers_mut().insert(name, policy);
+    }
+    page
+}
