@@ -98,7 +98,8 @@ fn groups(events: &EventLog) -> Result<(ModelGroups, Vec<TestServer>), Box<dyn E
     }
     let balance = || {
         let cooldown = Cooldown::default().base_rest(Duration::from_secs(4));
-        BalanceConfig::default().strategy(PeakEwma).cooldown(cooldown)
+        let config = BalanceConfig::default().strategy(PeakEwma).cooldown(cooldown);
+        config.observer(events.clone())
     };
     let endpoint = |name: &str, model: &str| Endpoint::new(name, ModelKey::new(name, model));
     let limits = Limits::default().max_in_use(6).requests_per_minute(3000);

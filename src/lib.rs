@@ -44,6 +44,7 @@
 //! ```text
 //! error, key_error, clock, histogram, caught, fields, setters, http1: nothing below
 //! pool         -> these            generic: Manage, Slots, Pool, Lease, workers, Observer
+//! event_log    -> pool, balance    the last events of both
 //! keyed        -> pool, sizing     one pool a key, under shared limits; advice
 //! balance      -> these            endpoints, strategies, cooldown; knows no HTTP and no pool
 //! agent        -> pool, keyed      ureq agents: TLS, DNS, time-outs, checks, bodies; by base URL
@@ -85,6 +86,7 @@ mod caught;
 pub mod chat;
 mod clock;
 mod error;
+mod event_log;
 #[cfg(feature = "log-kv")]
 mod fields;
 mod histogram;
@@ -104,11 +106,12 @@ pub mod test_server;
 
 pub use clock::{Clock, ManualClock};
 pub use error::ConfigError;
+pub use event_log::{Event, EventKind, EventLog};
 pub use histogram::Histogram;
 pub use pool::{
-    CreateError, Event, EventKind, EventLog, EvictReason, GetError, ItemState, ItemStats,
-    LastCheck, Lease, Manage, Observer, Picture, Pool, PoolConfig, RequestStats, SharedLimit,
-    Snapshot, StartError, StateChange, Stats, Terms, WarmUpError, WhenUnhealthy,
+    CreateError, EvictReason, GetError, ItemState, ItemStats, LastCheck, Lease, Manage, Observer,
+    Picture, Pool, PoolConfig, RequestStats, SharedLimit, Snapshot, StartError, StateChange, Stats,
+    Terms, WarmUpError, WhenUnhealthy,
 };
 pub use ureq;
 

@@ -48,7 +48,7 @@
 //! | debug | `keyed_closed` | a pool of keys was closed | once a pool of keys | `pool`, `keys` |
 //! | warn | `no_thread` | the system gave no thread; the work is done by another one, or later | once a try | `pool`, `key`, `reason` |
 //! | error | `lost_grant` | a bug of this crate; please report it | | `pool`, `key` |
-//! | error | `panicked` | code of yours did: a manager, an item's drop, an observer (once a pool), a strategy (once a balancer) | once a panic | `pool`, `key`, `balancer`, `reason` |
+//! | error | `panicked` | code of yours did: a manager, an item's drop, an observer (of a pool once), a strategy (once a balancer) | once a panic | `pool`, `key`, `balancer`, `reason` |
 //!
 //! Of a balancer, that of a group of models included, which has the group's name:
 //!

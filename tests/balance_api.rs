@@ -170,7 +170,8 @@ fn the_defaults_are_those_that_the_documentation_tells() {
     told.has("clock", "the system");
     let clock = format!("{:?}", llm_pool::Clock::system());
     assert_eq!(format!("{:?}", config.clock), clock);
-    told.is_all(6);
+    told.has("observer", config.observer.as_ref().map_or("none", |_| "one"));
+    told.is_all(7);
 
     let endpoint = Endpoint::new("a", ());
     let told = Told::of(of_config, "Endpoint<T>");

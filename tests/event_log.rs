@@ -2,6 +2,12 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex};
+
+use llm_pool::balance::{
+    Adaptive, BalanceConfig, Balancer, Call, Cause, Cooldown, Endpoint, EndpointChange,
+    EndpointObserver, Limits,
+};
 use llm_pool::{EventLog, Lease, ManualClock};
 use support::*;
 
@@ -59,4 +65,59 @@ fn it_forgets_the_oldest_and_is_shared_by_its_pools() {
     let pool = start(manual("none", 1, &time).observer(none.clone()), &script);
     Lease::discard(pool.get().unwrap());
     assert!(none.last(9).is_empty());
+}
+
+#[test]
+fn it_remembers_how_endpoints_fare() {
+    let (time, log) = (ManualClock::new(), EventLog::default());
+    let cooldown = Cooldown::default().jitter(0.0);
+    let config = BalanceConfig::default().name("chat").clock(time.clock()).cooldown(cooldown);
+    let adaptive = Limits::default().adaptive(Adaptive::default());
+    let endpoints = [Endpoint::new("a", ()), Endpoint::new("b", ()).limits(adaptive)];
+    let balancer = Balancer::new(config.observer(log.clone()), endpoints).unwrap();
+    let pick = |other| balancer.pick(Call::new().tried(&[other])).unwrap();
+    pick(1).failure(Cause::Unauthorized);
+    time.advance(secs(1));
+    pick(1).success();
+    let busy = [pick(0), pick(0), pick(0), pick(0)];
+    for pick in busy {
+        pick.failure(Cause::Overloaded);
+    }
+    pick(1).failure(Cause::Forbidden);
+    pick(0).failure(Cause::NotFound);
+    let expected = [
+        "chat b fails, but stays in service, as others rest: not found",
+        "chat a rests for 2.0s: forbidden",
+        "chat b at most 3 at one time: refused: overloaded",
+        "chat a is back in service",
+        "chat a rests for 1.0s: unauthorized",
+    ];
+    assert_eq!(texts(&log, 9), expected);
+    assert!(
+        log.last(1)[0]
+            .to_string()
+            .ends_with(&format!("endpoint \"chat b\": {}", &expected[0][7..]))
+    );
+}
+
+#[test]
+fn an_observer_of_endpoints_that_panics_or_asks_harms_nobody() {
+    #[derive(Clone, Default)]
+    struct Asks(Arc<Mutex<Option<Balancer<()>>>>);
+    impl EndpointObserver for Asks {
+        fn changed(&self, _: &Arc<str>, _: &Arc<str>, _: &EndpointChange) {
+            let balancer = self.0.lock().unwrap().clone().unwrap();
+            assert_eq!(balancer.stats().endpoints.len(), 2);
+            panic!("it may");
+        }
+    }
+    let asks = Asks::default();
+    let endpoints = [Endpoint::new("a", ()), Endpoint::new("b", ())];
+    let balancer =
+        Balancer::new(BalanceConfig::default().observer(asks.clone()), endpoints).unwrap();
+    *asks.0.lock().unwrap() = Some(balancer.clone());
+    balancer.pick(Call::new().tried(&[1])).unwrap().failure(Cause::Unauthorized);
+    let stats = balancer.stats();
+    assert!((stats.endpoints[0].rests, stats.endpoints[0].in_use) == (1, 0));
+    *asks.0.lock().unwrap_or_else(|gone| gone.into_inner()) = None;
 }

@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::balance::EndpointChange;
 use crate::key_error::OneLine;
-use crate::pool::{Event, EventKind, EventLog, EvictReason, StateChange};
+use crate::pool::{EvictReason, StateChange};
+use crate::{Event, EventKind, EventLog};
 
 /// How many are told.
 const SHOWN: usize = 100;
@@ -49,6 +51,7 @@ fn is_bad(what: &EventKind) -> bool {
                 | StateChange::CheckGivenUp { .. }
                 | StateChange::Leak { .. }
         ),
+        EventKind::Endpoint(change) => !matches!(change, EndpointChange::Back),
         EventKind::Created { .. } | EventKind::Detached { .. } => false,
     }
 }

@@ -90,13 +90,14 @@ use ureq::http;
 pub use config::AdminConfig;
 pub use server::AdminServer;
 
+use crate::EventLog;
 use crate::balance::Balancer;
 use crate::caught::caught;
 use crate::error::ConfigError;
 use crate::keyed::{Key, KeyedPool};
 #[cfg(feature = "chat")]
 use crate::llm::ModelGroups;
-use crate::pool::{EventLog, Manage};
+use crate::pool::Manage;
 use history::History;
 use source::{Endpoints, Look, Source};
 

@@ -11,6 +11,7 @@ use crate::setters::setters;
 
 use super::cooldown::Cooldown;
 use super::limits::Limits;
+use super::observer::EndpointObserver;
 use super::strategies::PowerOfTwo;
 use super::strategy::Strategy;
 
@@ -35,6 +36,8 @@ pub struct BalanceConfig {
     pub seed: Option<u64>,
     /// Where time comes from. Default the system.
     pub clock: Clock,
+    /// Is told when an endpoint's state changes. Default none.
+    pub observer: Option<Arc<dyn EndpointObserver>>,
 }
 
 /// Sums of weights must stay numbers.
@@ -49,6 +52,7 @@ impl Default for BalanceConfig {
             decay: Duration::from_secs(10),
             seed: None,
             clock: Clock::default(),
+            observer: None,
         }
     }
 }
@@ -68,6 +72,13 @@ impl BalanceConfig {
     #[must_use]
     pub fn strategy(mut self, strategy: impl Strategy) -> Self {
         self.strategy = Arc::new(strategy);
+        self
+    }
+
+    /// Sets [`observer`](Self#structfield.observer).
+    #[must_use]
+    pub fn observer(mut self, observer: impl EndpointObserver + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
         self
     }
 

@@ -73,6 +73,7 @@ mod error;
 mod histogram;
 mod limits;
 mod load;
+mod observer;
 mod offer;
 mod outcome;
 mod pick;
@@ -83,6 +84,7 @@ mod rates;
 mod stats;
 mod strategies;
 mod strategy;
+mod tell;
 mod window;
 
 #[cfg(test)]
@@ -100,6 +102,7 @@ pub use config::{BalanceConfig, Endpoint};
 pub use cooldown::Cooldown;
 pub use error::{NotReady, PickError};
 pub use limits::Limits;
+pub use observer::{EndpointChange, EndpointObserver};
 pub use outcome::{Cause, Failure, Outcome};
 pub use pick::{Call, Pick};
 pub use rate_limits::{RateLimit, RateLimits};
@@ -139,6 +142,7 @@ struct Shared<T> {
     places: Box<[u32]>,
     equal_weights: AtomicBool,
     strategy: Kept<Arc<dyn Strategy>>,
+    observer: Option<Kept<Arc<dyn EndpointObserver>>>,
     decay: Duration,
     random: Random,
     clock: Clock,
@@ -161,7 +165,7 @@ impl<T> Balancer<T> {
     ) -> Result<Self, ConfigError> {
         let endpoints: Vec<_> = endpoints.into_iter().collect();
         config.check(&endpoints)?;
-        let BalanceConfig { name, strategy, cooldown, decay, seed, clock } = config;
+        let BalanceConfig { name, strategy, cooldown, decay, seed, clock, observer } = config;
         let now = clock.now();
         let rooms = endpoints.iter().map(|endpoint| Room::new(endpoint.limits.clone(), 0, now));
         let books = Books::new(rooms, cooldown, decay, now);
@@ -182,6 +186,7 @@ impl<T> Balancer<T> {
             places,
             equal_weights,
             strategy: Kept::new(strategy),
+            observer: observer.map(Kept::new),
             decay,
             random: Random::new(seed),
             clock,

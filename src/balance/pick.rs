@@ -4,12 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::caught::say;
 use crate::clock::Time;
 
 use super::Shared;
 use super::book::Ticket;
-use super::books::{Change, End, Ended};
+use super::books::{End, Ended};
 use super::outcome::{Cause, Failure, Outcome};
 use super::random::hash;
 use super::rate_limits::RateLimits;
@@ -128,20 +127,7 @@ impl<T> Pick<T> {
         let Ended { change, cap } =
             shared.books.lock().end(self.ticket, end, took, load, now, chance);
         shared.tell(self.ticket.index, change);
-        if let Some(changed) = cap {
-            let (balancer, name) = (&shared.name, self.name());
-            say!(
-                Info,
-                {
-                    balancer = **balancer,
-                    endpoint = **name,
-                    event = "cap",
-                    max = changed.to,
-                    reason:% = changed,
-                },
-                "balancer \"{balancer}\": endpoint \"{name}\": {changed}"
-            );
-        }
+        shared.tell_cap(self.ticket.index, cap);
     }
 }
 
@@ -206,51 +192,6 @@ impl<'a> Call<'a> {
     pub fn tokens(mut self, tokens: u64) -> Self {
         self.tokens = Some(tokens);
         self
-    }
-}
-
-impl<T> Shared<T> {
-    /// Writes the log, without the lock.
-    pub(super) fn tell(&self, index: usize, change: Option<Change>) {
-        let Some(change) = change else { return };
-        let (balancer, name) = (&self.name, &self.fixed[index].name);
-        match change {
-            Change::Rests { rest, why } => {
-                say!(
-                    Warn,
-                    {
-                        balancer = **balancer,
-                        endpoint = **name,
-                        event = "rests",
-                        pause = rest.as_secs_f64(),
-                        reason:% = why,
-                    },
-                    "balancer \"{balancer}\": endpoint \"{name}\" rests for {rest:.1?}: {why}"
-                );
-            }
-            Change::Kept { why, resting } => {
-                let rest = if resting == 1 { "rests" } else { "rest" };
-                say!(
-                    Warn,
-                    {
-                        balancer = **balancer,
-                        endpoint = **name,
-                        event = "stays",
-                        reason:% = why,
-                    },
-                    "balancer \"{balancer}\": endpoint \"{name}\" fails, but stays in service, as {resting} \
-                     of {} {rest}: {why}",
-                    self.fixed.len()
-                );
-            }
-            Change::Back => {
-                say!(
-                    Info,
-                    { balancer = **balancer, endpoint = **name, event = "back" },
-                    "balancer \"{balancer}\": endpoint \"{name}\" is back in service"
-                )
-            }
-        }
     }
 }
 

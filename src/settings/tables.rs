@@ -104,7 +104,7 @@ table! {
         decay,
         seed or "none",
     }
-    without { clock }
+    without { clock, observer }
 }
 
 table! {

@@ -1,4 +1,4 @@
-//! The last events of some pools, kept to be looked at.
+//! The last events of some pools and balancers, kept to be looked at.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -7,14 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 
-use super::observer::{Observer, StateChange};
-use super::permits::SharedLimit;
-use super::stats::EvictReason;
+use crate::balance::{EndpointChange, EndpointObserver};
+use crate::pool::{EvictReason, Observer, SharedLimit, StateChange};
 
-/// An [`Observer`] that remembers the last events. Those of every lease are none: of them there are
-/// [`Stats`](crate::Stats).
+/// An [`Observer`] and [`EndpointObserver`] that remembers the last events. Those of every lease are
+/// none: of them there are [`Stats`](crate::Stats).
 ///
-/// Clones share what is remembered, and so may any number of pools. One lock, held to add an event
+/// Clones share what is remembered, and so may any number of pools and balancers. One lock, held to add an event
 /// or to copy them.
 ///
 /// ```
@@ -45,7 +44,7 @@ struct Kept {
     events: Mutex<VecDeque<Event>>,
 }
 
-/// What happened in a pool, and when.
+/// What happened, and when.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
@@ -53,7 +52,8 @@ pub struct Event {
     pub at: SystemTime,
     /// How long after the log was made.
     pub since_start: Duration,
-    /// In which pool; the name of a key's pool ends with the key.
+    /// In which pool, of which the name ends with the key if it is of a key; or of a balancer, its
+    /// name and the endpoint's.
     pub pool: Arc<str>,
     /// What it was.
     pub what: EventKind,
@@ -91,8 +91,10 @@ pub enum EventKind {
         /// The shared limit that kept it; `None` if it was the pool's own.
         limit: Option<SharedLimit>,
     },
-    /// Something else.
+    /// Something else in a pool.
     Changed(StateChange),
+    /// Of an endpoint.
+    Endpoint(EndpointChange),
 }
 
 impl EventLog {
@@ -159,6 +161,13 @@ impl Observer for EventLog {
     }
 }
 
+impl EndpointObserver for EventLog {
+    fn changed(&self, balancer: &Arc<str>, endpoint: &Arc<str>, change: &EndpointChange) {
+        let of = format!("{balancer} {endpoint}").into();
+        self.add(&of, EventKind::Endpoint(change.clone()));
+    }
+}
+
 impl EventKind {
     /// The kind in one or two words, such as `create failed`, without why.
     #[must_use]
@@ -170,6 +179,7 @@ impl EventKind {
             Self::Evicted(_) => "evicted",
             Self::TimedOut { .. } => "timed out",
             Self::Changed(change) => change.name(),
+            Self::Endpoint(change) => change.name(),
         }
     }
 }
@@ -188,6 +198,7 @@ impl fmt::Display for EventKind {
                 write!(f, "a wait timed out after {waited:.1?}")
             }
             Self::Changed(change) => write!(f, "{change}"),
+            Self::Endpoint(change) => write!(f, "{change}"),
         }
     }
 }
@@ -195,7 +206,8 @@ impl fmt::Display for EventKind {
 impl fmt::Display for Event {
     /// One line for a console.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.1?} pool \"{}\": {}", self.since_start, self.pool, self.what)
+        let of = if matches!(self.what, EventKind::Endpoint(_)) { "endpoint" } else { "pool" };
+        write!(f, "{:.1?} {of} \"{}\": {}", self.since_start, self.pool, self.what)
     }
 }
 
