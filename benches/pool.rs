@@ -16,8 +16,10 @@ use std::time::{Duration, Instant};
 
 use llm_pool::agent::{AgentConfig, AgentManager, Proxy};
 use llm_pool::balance::{BalanceConfig, Balancer, Call, Endpoint};
+use llm_pool::keyed::{KeyedConfig, KeyedPool, Setup};
+use llm_pool::metrics::Metrics;
 use llm_pool::test_server::TestServer;
-use llm_pool::{Lease, Manage, Pool, PoolConfig};
+use llm_pool::{Histogram, Lease, Manage, Pool, PoolConfig, RequestStats};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -32,6 +34,7 @@ fn main() -> Outcome {
     queue_length(&bench)?;
     idle_items(&bench)?;
     picks(&bench)?;
+    scrapes(&bench)?;
     agents(&bench)
 }
 
@@ -158,6 +161,27 @@ fn picks(bench: &Bench) -> Outcome {
     Ok(())
 }
 
+/// What Prometheus is given of many keys, whose times are spread over many buckets.
+fn scrapes(bench: &Bench) -> Outcome {
+    const KEYS: usize = 1000;
+    let config = PoolConfig::default().min_idle(0_usize).nearly_full(None).slow_wait(None);
+    let config = KeyedConfig::default().pool(config).max_pools(KEYS);
+    let mut response = Histogram::new();
+    (1..500).for_each(|ms| response.add(Duration::from_millis(ms * ms)));
+    let asked = RequestStats { requests: response.count(), response, ..RequestStats::default() };
+    let pool = KeyedPool::new(config, move |_: &usize| Ok(Setup::new(Asked(asked.clone()))))?;
+    for key in 0..KEYS {
+        drop(pool.try_get(&key)?);
+    }
+    for series in [0, 100, KEYS] {
+        let metrics = Metrics::new().max_series(series).pool("bench", pool.clone());
+        bench.each(&format!("a scrape of {KEYS} keys, {series} with series"), 10, |turns| {
+            on_threads(1, turns, || drop(black_box(metrics.text())))
+        });
+    }
+    Ok(())
+}
+
 /// Making an agent, and what a pooled one adds to the bare exchange over a socket.
 fn agents(bench: &Bench) -> Outcome {
     let manager = AgentManager::new(AgentConfig::default().proxy(Proxy::Direct))?;
@@ -245,6 +269,22 @@ impl Manage for Numbers {
 
     fn create(&self) -> Result<u64, Infallible> {
         Ok(7)
+    }
+}
+
+/// Says that it made these requests.
+struct Asked(RequestStats);
+
+impl Manage for Asked {
+    type Item = u64;
+    type Error = Infallible;
+
+    fn create(&self) -> Result<u64, Infallible> {
+        Ok(7)
+    }
+
+    fn requests(&self) -> RequestStats {
+        self.0.clone()
     }
 }
 

@@ -18,6 +18,7 @@ use llm_pool::balance::{BalanceConfig, Cooldown, Endpoint, Limits, PeakEwma};
 use llm_pool::chat::ChatRequest;
 use llm_pool::keyed::{KeyedConfig, ModelKey};
 use llm_pool::llm::{Group, LlmConfig, ModelGroups, Provider};
+use llm_pool::metrics::Metrics;
 use llm_pool::test_server::{Fault, Reply, TestServer};
 use llm_pool::{EventLog, PoolConfig};
 
@@ -41,7 +42,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let config =
         AdminConfig::default().listen(([127, 0, 0, 1], port)).token("a-token-for-the-page");
     let admin = Admin::new(config)?.pool("models", groups.pool().clone()).groups(groups.clone());
-    let admin = admin.events(events).serve()?;
+    let metrics = Metrics::new().pool("models", groups.pool().clone());
+    let metrics = metrics.groups("groups", groups.clone());
+    let admin = admin.events(events).metrics(move || metrics.text()).serve()?;
     match seconds {
         0 => println!("{} shows the pools until you press Ctrl-C", admin.url()),
         _ => println!("{} shows the pools for {seconds} s", admin.url()),

@@ -33,6 +33,7 @@
 //! - `chat`, with the feature of that name, has those clients ask their model, for a whole answer or
 //!   a stream, in the dialects of several providers.
 //! - `admin`, with the feature of that name, tells whoever runs a pool how it is, as JSON and by a page.
+//! - `metrics`, with the feature `prometheus`, has what all of these count, for Prometheus to scrape.
 //! - [`sizing`] says how big a pool should be, from how many tasks call or from what was measured.
 //! - `settings`, with the feature of that name, has all settings from one TOML file.
 //! - `test_server`, with the feature of that name, is a stand-in for an LLM server.
@@ -51,6 +52,7 @@
 //! chat         -> agent, keyed     one call to a model, in the dialect of its provider; also
 //!                 -> balance, whose types say what an endpoint still allows
 //! llm          -> agent, keyed     clients by model; with the feature `chat` also -> chat, balance
+//! metrics      -> keyed, balance   series for Prometheus; with the feature `chat` also -> llm's groups
 //! sizing       -> pool's Stats     pure arithmetic
 //! settings     -> every config     one file for all of them; applies a new one to llm's pools
 //! admin        -> keyed, balance, llm    HTTP endpoints and a status page; served by `http1`
@@ -65,6 +67,7 @@
 //! | `chat` | no | `chat` | `serde`, `serde_json`, `jiff`, `uuid` |
 //! | `settings` | no | `settings`, and `chat` | `toml`, `strsim`, and those of `chat` |
 //! | `log-kv` | no | fields on log lines, see [`logging`] | |
+//! | `prometheus` | no | `metrics` | `prometheus-client` |
 //! | `test-server` | no | `test_server` | `httparse`, `serde_json`, `socket2` |
 //!
 //! # Logs
@@ -96,6 +99,8 @@ mod key_error;
 pub mod keyed;
 pub mod llm;
 pub mod logging;
+#[cfg(feature = "prometheus")]
+pub mod metrics;
 pub mod pool;
 mod setters;
 #[cfg(feature = "settings")]

@@ -46,6 +46,8 @@ pub use config::KeyedConfig;
 pub use key::Key;
 pub use model_key::ModelKey;
 pub use origin::Origin;
+#[cfg(feature = "prometheus")]
+pub(crate) use origin::without_secrets;
 pub use pool::KeyedPool;
 pub use setup::Setup;
 pub use snapshot::{KeySnapshot, KeyedSnapshot};

@@ -56,7 +56,7 @@ impl Origin {
 
     /// The origin, and the whole URL for its path.
     pub(super) fn read(url: &str) -> Result<(Self, Uri), KeyError> {
-        read(url).map_err(|reason| KeyError::of("URL", shown(url), reason))
+        read(url).map_err(|reason| KeyError::of("URL", without_secrets(url), reason))
     }
 
     pub(super) fn shared_text(&self) -> Arc<str> {
@@ -225,7 +225,7 @@ fn may_be_in_host(c: char) -> bool {
 
 /// The URL without what may be secret. A password that was not escaped may hold anything, so all up
 /// to the last `@` counts as one; and keys are often sent in the query.
-fn shown(url: &str) -> String {
+pub(crate) fn without_secrets(url: &str) -> String {
     let (scheme, rest) = match split_scheme(url) {
         Some((scheme, rest)) => (&url[..scheme.len() + "://".len()], rest),
         None => ("", url),

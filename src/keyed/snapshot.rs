@@ -36,6 +36,9 @@ pub struct KeySnapshot<K> {
     pub pool: Snapshot,
     /// What the requests made with its items came to.
     pub requests: RequestStats,
+    /// Of this making of the key's pool: no other one has it.
+    #[cfg_attr(not(feature = "prometheus"), allow(dead_code, reason = "only metrics ask for it"))]
+    pub(crate) number: u64,
 }
 
 impl<K: Key, M: Manage> KeyedPool<K, M> {
@@ -43,11 +46,12 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
     /// key and over all. Costs some microseconds a key; [`stats`](Self::stats) costs less.
     #[must_use]
     pub fn snapshot(&self) -> KeyedSnapshot<K> {
-        let (keys, gone) = self.look(|key, ready| KeySnapshot {
-            key: key.clone(),
+        let (keys, gone) = self.look(|entry, ready| KeySnapshot {
+            key: entry.key.clone(),
             host: ready.host.clone(),
             pool: ready.pool.snapshot(),
             requests: ready.pool.requests(),
+            number: entry.number,
         });
         let stats = self.summed(keys.iter().map(KeySnapshot::stats).collect(), gone.pool.stats);
         let (mut sum, mut requests) = (gone.pool, gone.requests);
@@ -61,7 +65,7 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
 
 impl<K: Clone> KeySnapshot<K> {
     fn stats(&self) -> KeyStats<K> {
-        let Self { key, host, pool, requests } = self;
+        let Self { key, host, pool, requests, .. } = self;
         KeyStats {
             key: key.clone(),
             host: host.clone(),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::directory::Ready;
+use super::directory::{Entry, Ready};
 use super::key::Key;
 use super::limits::NONE;
 use super::pool::KeyedPool;
@@ -70,8 +70,8 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
     /// What there is now and what was done so far, by key, by host and over all.
     #[must_use]
     pub fn stats(&self) -> KeyedStats<K> {
-        let (keys, gone) = self.look(|key, ready| KeyStats {
-            key: key.clone(),
+        let (keys, gone) = self.look(|entry, ready| KeyStats {
+            key: entry.key.clone(),
             host: ready.host.clone(),
             pool: ready.pool.stats(),
             requests: ready.pool.requests(),
@@ -80,13 +80,13 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
     }
 
     /// Looks at every key, and then at those that are gone, so that each pool is seen once.
-    pub(super) fn look<R>(&self, key: impl Fn(&K, &Ready<M>) -> R) -> (Vec<R>, Left) {
+    pub(super) fn look<R>(&self, key: impl Fn(&Entry<K, M>, &Ready<M>) -> R) -> (Vec<R>, Left) {
         let inner = self.inner();
         // Kept until the end: none of them can end meanwhile.
         let entries = inner.directory.all();
         let ready = entries.iter().filter_map(|entry| Some((entry, entry.ready()?)));
         let (numbers, keys): (Vec<_>, Vec<_>) =
-            ready.map(|(entry, ready)| (entry.number, key(&entry.key, ready))).unzip();
+            ready.map(|(entry, ready)| (entry.number, key(entry, ready))).unzip();
         (keys, inner.gone.totals(&numbers))
     }
 
