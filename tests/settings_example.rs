@@ -88,7 +88,7 @@ fn tables(text: &str) -> BTreeMap<String, BTreeSet<String>> {
 fn every_setting_that_is_known_is_in_the_example_and_has_a_comment() {
     let all = uncommented().replace(NOT_ADAPTIVE, "");
     let tables = tables(&all);
-    assert_eq!(tables.len(), 12, "{:?}", tables.keys());
+    assert_eq!(tables.len(), 13, "{:?}", tables.keys());
     for (table, names) in tables {
         let header =
             all.lines().find(|line| line.trim_matches(['[', ']']) == table && is_table(line));

@@ -55,6 +55,9 @@ pub struct AdminConfig {
 /// A shorter token could be guessed.
 const SHORTEST_TOKEN: usize = 16;
 
+/// What a token must be, and never what it is.
+pub(crate) const GOOD_TOKEN: &str = "must be at least 16 printable ASCII characters without spaces";
+
 impl Default for AdminConfig {
     fn default() -> Self {
         Self {
@@ -100,29 +103,26 @@ impl AdminConfig {
         self
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let mut problems = Problems::of("AdminConfig");
         let safe = self.is_local() || self.token.is_some();
         let what = format_args!("{} is not a loopback address, which needs a token", self.listen);
         problems.unless(safe, "listen", what);
         if let Some(token) = &self.token {
             let good = token.len() >= SHORTEST_TOKEN && token.bytes().all(|b| b.is_ascii_graphic());
-            // Not what it is.
-            problems.unless(
-                good,
-                "token",
-                "must be at least 16 printable ASCII characters without spaces",
-            );
+            problems.unless(good, "token", GOOD_TOKEN);
         }
         problems.unless(
             !self.token_for_get || self.token.is_some(),
             "token_for_get",
             "needs a token",
         );
-        for host in &self.hosts {
+        for (place, host) in (1..).zip(&self.hosts) {
             let good = !host.is_empty()
                 && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-            let what = format_args!("must be names without scheme and port, and one is {host:?}");
+            // Not what it is: from a file, it may be a secret in the wrong place.
+            let what =
+                format_args!("must be names without scheme and port, and number {place} is none");
             problems.unless(good, "hosts", what);
         }
         let range = |low: usize, high: usize, value: usize| (low..=high).contains(&value);

@@ -88,6 +88,8 @@ use jiff::Timestamp;
 use ureq::http;
 
 pub use config::AdminConfig;
+#[cfg(feature = "settings")]
+pub(crate) use config::GOOD_TOKEN;
 pub use server::AdminServer;
 
 use crate::EventLog;

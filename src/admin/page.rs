@@ -1,4 +1,4 @@
-//! The status page: one file, in which nothing runs but what is its own.
+//! The status page: sent as one file, in which nothing runs but what is its own.
 
 use ureq::http::HeaderValue;
 use ureq::http::header::{CONTENT_SECURITY_POLICY, HeaderName};
@@ -6,14 +6,19 @@ use uuid::Uuid;
 
 use super::answer::{Answer, text};
 
-const PAGE: &str = include_str!("page.html");
+/// With places for the two that follow, and for [`NONCE`].
+const PAGE: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/style.css");
+const SCRIPT: &str = include_str!("page/script.js");
 
 /// Where the page has the number that its script and its style sheet are known by.
 const NONCE: &str = "{{nonce}}";
 
 pub(super) fn page() -> Answer {
     let nonce = Uuid::new_v4().simple().to_string();
-    let mut page = text(200, "text/html; charset=utf-8", PAGE.replace(NONCE, &nonce).into_bytes());
+    let page =
+        PAGE.replace(NONCE, &nonce).replace("{{style}}", STYLE).replace("{{script}}", SCRIPT);
+    let mut page = text(200, "text/html; charset=utf-8", page.into_bytes());
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; \
          img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \

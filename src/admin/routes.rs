@@ -117,8 +117,8 @@ fn without_port(host: &str) -> Option<&str> {
         Some(rest) => rest.find(']')? + 2,
         None => host.find(':').unwrap_or(host.len()),
     };
-    let (host, port) = host.split_at_checked(end)?;
-    let port = port.strip_prefix(':').unwrap_or(port);
+    let (host, rest) = host.split_at_checked(end)?;
+    let port = if rest.is_empty() { rest } else { rest.strip_prefix(':')? };
     port.bytes().all(|byte| byte.is_ascii_digit()).then_some(host)
 }
 
@@ -132,8 +132,11 @@ fn check_token(admin: &Admin, route: Route, headers: &HeaderMap) -> Result<(), B
         let message = "a POST needs a token, and none is set; see AdminConfig::token";
         return Err(refused(403, message).into());
     };
-    let Some(sent) = headers.get(AUTHORIZATION) else {
-        return Err(answer::unauthorized("this needs Authorization: Bearer and the token").into());
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    // With two of them, something in front may have looked at the other one.
+    let (Some(sent), None) = (all.next(), all.next()) else {
+        let message = "this needs one Authorization: Bearer and the token";
+        return Err(answer::unauthorized(message).into());
     };
     let (scheme, sent) = sent.as_bytes().split_at_checked(7).unwrap_or_default();
     // In the same time however much of it is right; only the length shows.

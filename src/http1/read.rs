@@ -185,13 +185,15 @@ impl Reader {
     ) -> Result<(), ReadError> {
         const BAD: ReadError = ReadError::Bad(400, "the request's body is not properly chunked");
         loop {
-            let line = self.read_line(from)?;
-            let Ok(httparse::Status::Complete((_, size))) =
-                httparse::parse_chunk_size(&self.buffer[self.start..self.start + line])
-            else {
+            let length = self.read_line(from)?;
+            let line = &self.buffer[self.start..self.start + length];
+            // httparse takes no digits at all for zero.
+            let digits = line.first().is_some_and(u8::is_ascii_hexdigit);
+            let parsed = httparse::parse_chunk_size(line);
+            let (Ok(httparse::Status::Complete((_, size))), true) = (parsed, digits) else {
                 return Err(BAD);
             };
-            self.start += line;
+            self.start += length;
             if size > (max_body - self.body.len()) as u64 {
                 return Err(TOO_LONG);
             }
@@ -200,18 +202,24 @@ impl Reader {
             }
             self.take_body(size as usize, from)?;
             // The chunk's own line end.
-            let line = self.read_line(from)?;
-            if !self.buffer[self.start..self.start + line].trim_ascii().is_empty() {
+            let length = self.read_line(from)?;
+            if &self.buffer[self.start..self.start + length] != b"\r\n" {
                 return Err(BAD);
             }
-            self.start += line;
+            self.start += length;
         }
-        // Trailers, if any, up to the blank line.
+        // Trailers, if any, up to the blank line. Whoever took another line for that one would take
+        // what follows for another request.
         for _ in 0..MAX_HEADERS {
-            let line = self.read_line(from)?;
-            self.start += line;
-            if line <= 2 {
+            let length = self.read_line(from)?;
+            let line = &self.buffer[self.start..self.start + length];
+            let (blank, whole) = (line == b"\r\n", line.ends_with(b"\r\n"));
+            self.start += length;
+            if blank {
                 return Ok(());
+            }
+            if !whole {
+                break;
             }
         }
         Err(BAD)
@@ -298,7 +306,7 @@ fn parse(bytes: &[u8], path: &mut String) -> Result<Option<(Facts, usize)>, Read
         expects_continue: false,
         body: BodyLength::Known(0),
     };
-    let (mut known, mut chunked) = (None, false);
+    let (mut known, mut chunked, mut close) = (None, false, false);
     for header in request.headers.iter() {
         let value = header.value.trim_ascii();
         if header.name.eq_ignore_ascii_case("content-length") {
@@ -315,7 +323,7 @@ fn parse(bytes: &[u8], path: &mut String) -> Result<Option<(Facts, usize)>, Read
         } else if header.name.eq_ignore_ascii_case("connection") {
             for option in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
                 if option.eq_ignore_ascii_case(b"close") {
-                    facts.keep_alive = false;
+                    close = true;
                 } else if old && option.eq_ignore_ascii_case(b"keep-alive") {
                     facts.keep_alive = true;
                 }
@@ -324,6 +332,7 @@ fn parse(bytes: &[u8], path: &mut String) -> Result<Option<(Facts, usize)>, Read
             facts.expects_continue = !old && value.eq_ignore_ascii_case(b"100-continue");
         }
     }
+    facts.keep_alive &= !close;
     facts.body = match (known, chunked) {
         (Some(_), true) => {
             // The sign of a smuggled request, or of a broken client.
@@ -331,6 +340,9 @@ fn parse(bytes: &[u8], path: &mut String) -> Result<Option<(Facts, usize)>, Read
                 400,
                 "content-length and transfer-encoding exclude another",
             ));
+        }
+        (None, true) if old => {
+            return Err(ReadError::Bad(400, "HTTP/1.0 has no transfer-encoding"));
         }
         (None, true) => BodyLength::Chunked,
         (known, false) => BodyLength::Known(known.unwrap_or(0)),
@@ -345,3 +357,7 @@ fn parse_length(value: &[u8]) -> Option<u64> {
     }
     std::str::from_utf8(value).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

@@ -3,6 +3,8 @@
 use crate::agent::AgentManager;
 use crate::balance::{BalanceConfig, Endpoint};
 use crate::error::ConfigError;
+#[cfg(feature = "admin")]
+use crate::error::Problems;
 use crate::key_error::cut;
 use crate::keyed::{KeyedConfig, ModelKey};
 use crate::llm::{Group, ModelGroups};
@@ -36,6 +38,8 @@ pub(super) fn values(settings: &Settings) -> Vec<Wrong> {
     for (name, group) in groups {
         of_group(&join("groups", name), group, pools.pool.max_size, &mut wrong);
     }
+    #[cfg(feature = "admin")]
+    part("admin", settings.admin.check_values(), &mut wrong);
     if !groups.is_empty() {
         together(settings, &mut wrong);
     }
@@ -116,6 +120,18 @@ pub(super) fn part(path: &str, checked: Result<(), ConfigError>, wrong: &mut Vec
         let (name, what) = problem.split_once(": ").unwrap_or(("", problem));
         wrong.push((join_raw(path, name), what.into()));
     }
+}
+
+/// A part alone, its problems below the path of its table.
+#[cfg(feature = "admin")]
+pub(super) fn within<T>(path: &str, part_of: Result<T, ConfigError>) -> Result<T, ConfigError> {
+    part_of.map_err(|error| {
+        let mut wrong = Vec::new();
+        part(path, Err(error.clone()), &mut wrong);
+        let mut problems = Problems::of("settings");
+        wrong.iter().for_each(|(path, what)| problems.unless(false, path, what));
+        problems.check().err().unwrap_or(error)
+    })
 }
 
 /// A name that is a path below `path` already.

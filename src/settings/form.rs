@@ -1,6 +1,7 @@
 //! How a setting stands in a file: what each kind of value is read from, and shown as.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,6 +135,17 @@ pub(super) fn show_or<T: Form>(word: &str, option: &Option<T>, path: &str, lines
         Some(value) => value.show(path, lines),
         None => line(path, format_args!("{word:?}"), lines),
     }
+}
+
+/// `Debug` of a struct that may hold a secret: as it would stand in a file, and secrets as `***`.
+pub(super) fn debug(name: &str, form: &impl Form, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut lines = Vec::new();
+    form.show("", &mut lines);
+    let mut debug = f.debug_struct(name);
+    for line in &lines {
+        debug.field(&line.path, &format_args!("{}", line.shown()));
+    }
+    debug.finish()
 }
 
 /// A whole number of a file, which TOML bounds by 64 bits with a sign.

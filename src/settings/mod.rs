@@ -23,8 +23,12 @@
 //!
 //! No state and no lock.
 
+#[cfg(feature = "admin")]
+mod admin;
 mod check;
 mod form;
+#[cfg(any(test, not(feature = "admin")))]
+mod missing;
 mod provider;
 mod reader;
 mod reload;
@@ -35,6 +39,8 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+#[cfg(feature = "admin")]
+pub use admin::AdminSettings;
 pub use provider::{ClientCheck, ProviderConfig, ProviderKind};
 pub use reload::Reloaded;
 pub use secret::TextFrom;
@@ -96,12 +102,19 @@ pub struct Settings {
     pub providers: BTreeMap<String, ProviderConfig>,
     /// Groups of models, by name. Default none.
     pub groups: BTreeMap<String, Group>,
+    /// Of the admin endpoints. Nothing is served by this alone. Needs the feature `admin`, without
+    /// which a file that has such a table is refused.
+    #[cfg(feature = "admin")]
+    pub admin: AdminSettings,
+    #[cfg(not(feature = "admin"))]
+    admin: missing::NoAdmin,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let LlmConfig { pools, agents, chat, .. } = LlmConfig::default();
-        Self { pools, agents, chat, providers: BTreeMap::new(), groups: BTreeMap::new() }
+        let (providers, groups, admin) = Default::default();
+        Self { pools, agents, chat, providers, groups, admin }
     }
 }
 
@@ -110,6 +123,13 @@ setters! {
         pools: KeyedConfig,
         agents: AgentConfig,
         chat: ChatConfig,
+    }
+}
+
+#[cfg(feature = "admin")]
+setters! {
+    Settings {
+        admin: AdminSettings,
     }
 }
 
@@ -151,12 +171,22 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Whether [`build`](Self::build) and, if there are groups, [`build_groups`](Self::build_groups)
-    /// would accept them. Reads the environment variables and files with keys.
+    /// Whether [`build`](Self::build), [`build_groups`](Self::build_groups) if there are groups, and
+    /// `admin_config` would accept them. Reads the environment variables and files with keys and with
+    /// the token.
     ///
     /// # Errors
     /// All that they would refuse, in one error.
     pub fn check(&self) -> Result<(), ConfigError> {
+        let mut problems = Problems::of("settings");
+        problems.of_part(self.check_models());
+        #[cfg(feature = "admin")]
+        problems.of_part(check::within("admin", self.admin.token()).map(drop));
+        problems.check()
+    }
+
+    /// All that has to do with models.
+    fn check_models(&self) -> Result<(), ConfigError> {
         let mut problems = Problems::of("settings");
         let llm = problems.value_of_part(self.llm());
         let known = check::providers_of_endpoints(self);
@@ -210,10 +240,20 @@ impl Settings {
     /// The groups, over a pool of their own.
     ///
     /// # Errors
-    /// As [`check`](Self::check), and if there is no group.
+    /// As [`check`](Self::check), but for a token that is not there, and if there is no group.
     pub fn build_groups(&self) -> Result<ModelGroups, ConfigError> {
-        self.check()?;
+        self.check_models()?;
         ModelGroups::new(self.build()?, self.groups.clone())
+    }
+
+    /// The settings of the [admin endpoints](crate::admin), with their token. Reads the environment
+    /// variable or the file that has it.
+    ///
+    /// # Errors
+    /// All that is wrong with them, in one error, each with its path.
+    #[cfg(feature = "admin")]
+    pub fn admin_config(&self) -> Result<crate::admin::AdminConfig, ConfigError> {
+        check::within("admin", self.admin.config())
     }
 
     /// Adds a provider, in place of another one of this name.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use super::form::{Form, Line, hidden, line, names, read_or, show_or, table};
+use super::form::{Form, Line, debug, hidden, line, names, read_or, show_or, table};
 use super::reader::{Entry, Reader};
 use super::secret::{TextFrom, from_env, from_file, show_env, show_file};
 use crate::agent::RootCerts;
@@ -380,12 +380,6 @@ impl Form for ClientCheck {
 impl fmt::Debug for ProviderConfig {
     /// Neither headers nor what looks like a key in place of a name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines = Vec::new();
-        self.show("", &mut lines);
-        let mut debug = f.debug_struct("ProviderConfig");
-        for line in &lines {
-            debug.field(&line.path, &format_args!("{}", line.shown()));
-        }
-        debug.finish()
+        debug("ProviderConfig", self, f)
     }
 }

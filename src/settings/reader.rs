@@ -148,7 +148,7 @@ impl Reader<'_> {
         let table = table.strip_suffix('.').unwrap_or(table);
         let near = nearest(entry.name, known);
         let what = if SECRETS.contains(&plain(entry.name).as_str()) {
-            SECRET.to_owned()
+            secret_here(known)
         } else if let Some(near) = near {
             format!("unknown name, did you mean `{near}`?")
         } else if let Some(place) = super::elsewhere(entry.name) {
@@ -243,8 +243,14 @@ fn short(number: &str) -> String {
 const SECRETS: [&str; 8] =
     ["api_key", "apikey", "key", "token", "iam_token", "secret", "password", "authorization"];
 
-pub(super) const SECRET: &str = "a secret may not stand in the file: name an environment variable with \
-                      api_key_env, or a file with api_key_file";
+/// Which names are right, by those that are known in the table.
+fn secret_here(known: &[&str]) -> String {
+    let right = if known.contains(&"token_env") { "token" } else { "api_key" };
+    format!(
+        "a secret may not stand in the file: name an environment variable with {right}_env, or a file \
+         with {right}_file"
+    )
+}
 
 /// In one manner of writing.
 fn plain(name: &str) -> String {

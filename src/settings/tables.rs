@@ -17,6 +17,7 @@ table! {
         chat,
         providers,
         groups,
+        admin,
     }
 }
 

@@ -3,7 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod crowds;
 mod endpoints;
+mod hostile;
 mod house;
 mod posts;
 mod refusals;

@@ -25,6 +25,7 @@ mod round_trip;
 mod server;
 mod share;
 mod tls;
+mod watched;
 
 use std::process::ExitCode;
 
@@ -57,6 +58,8 @@ Measures the rows asked for, or all:
  11  a stream of 10 000 pieces, against lines parsed by hand
  12  one pick over 3, 30 and 300 endpoints (aim: under 100 ns at 3, flat for power of two), beside
      tower's p2c for scale
+ 13  the admin endpoints: stats of 100 keys (aim: under 1 ms), details of 100 and 1000
+ 14  get and put back with an observer and a log of events (aim: less than 15 ns more than without)
 
 Exits with 1 if a target is missed.";
 
@@ -85,11 +88,11 @@ fn main() -> ExitCode {
 fn compare(words: &[&str]) -> Outcome<ExitCode> {
     let mut rows: Vec<u8> = words
         .iter()
-        .map(|word| word.parse().ok().filter(|row| (1..=12).contains(row)))
+        .map(|word| word.parse().ok().filter(|row| (1..=14).contains(row)))
         .collect::<Option<_>>()
-        .ok_or("rows are numbers from 1 to 12; see --help")?;
+        .ok_or("rows are numbers from 1 to 14; see --help")?;
     if rows.is_empty() {
-        rows.extend(1..=12);
+        rows.extend(1..=14);
     }
     if cfg!(debug_assertions) {
         println!("This is a debug build: its figures say nothing. Use --release.");
@@ -109,7 +112,9 @@ fn compare(words: &[&str]) -> Outcome<ExitCode> {
             9 => share::measure(&mut table)?,
             10 => chat::overhead(&mut table)?,
             11 => chat::stream(&mut table)?,
-            _ => pick::measure(&mut table)?,
+            12 => pick::measure(&mut table)?,
+            13 => watched::answers(&mut table)?,
+            _ => watched::turns(&mut table)?,
         }
     }
     Ok(if table.end() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -9,10 +9,12 @@ mod serve;
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use socket2::SockRef;
 
 use super::Admin;
 use super::history::STEP;
@@ -27,6 +29,8 @@ const STACK: usize = 1 << 20;
 /// The admin endpoints, served: [`Admin::serve`]. Dropping it stops them.
 pub struct AdminServer {
     addr: SocketAddr,
+    /// Kept, so that it can be woken from here; closes when the server is dropped.
+    listener: Arc<TcpListener>,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -45,15 +49,16 @@ impl AdminServer {
                 format!("the admin endpoints cannot listen at {asked}: {error}"),
             )
         };
-        let listener = listen(asked).map_err(told)?;
+        let listener = Arc::new(listen(asked).map_err(told)?);
         let addr = listener.local_addr().map_err(told)?;
         let open = Open::new(admin.config.max_connections);
         let shared = Arc::new(Shared { admin, open });
         // Its drop ends what has started if the rest cannot.
-        let mut server = Self { addr, shared: shared.clone(), threads: Vec::new() };
+        let accepting = listener.clone();
+        let mut server = Self { addr, listener, shared: shared.clone(), threads: Vec::new() };
         let sampling = shared.clone();
         server.spawn("llm-pool-admin-samples", move || take_samples(&sampling))?;
-        server.spawn("llm-pool-admin", move || accept_all(&listener, &shared))?;
+        server.spawn("llm-pool-admin", move || accept_all(&accepting, &shared))?;
         say!(Debug, { event = "admin_started", address:% = addr }, "admin endpoints at http://{addr}");
         Ok(server)
     }
@@ -86,13 +91,10 @@ impl AdminServer {
 
     fn end(&mut self) {
         self.shared.open.stop();
-        // The accepting thread looks up only when somebody comes. If nobody can (no file descriptors
-        // left), it is left behind rather than waited for.
-        let at = reachable(self.addr);
-        let woken = TcpStream::connect_timeout(&at, Duration::from_secs(1)).is_ok();
+        let woken = self.wake();
         let accepting = self.threads.len().checked_sub(1);
         for (place, thread) in self.threads.drain(..).enumerate() {
-            if woken || Some(place) != accepting {
+            if woken || Some(place) != accepting || thread.is_finished() {
                 // One that panicked has said so on its own thread.
                 let _ = thread.join();
             }
@@ -103,6 +105,16 @@ impl AdminServer {
             "admin endpoints at http://{} have stopped",
             self.addr
         );
+    }
+
+    /// Has the accepting thread look up, which it does only when somebody comes or the listener is no
+    /// more. If it cannot be made to (no file descriptors left, on a system where listeners are not
+    /// shut down), it is left behind rather than waited for.
+    fn wake(&self) -> bool {
+        let shut = SockRef::from(&*self.listener).shutdown(Shutdown::Both);
+        // Whoever is queued already wakes it as well, even if there is no room for one more.
+        let came = || TcpStream::connect_timeout(&reachable(self.addr), Duration::from_secs(1));
+        shut.is_ok() || came().is_ok()
     }
 }
 
@@ -153,7 +165,7 @@ fn accept_all(listener: &TcpListener, shared: &Arc<Shared>) {
             }
             continue;
         };
-        threads.retain(|thread| !thread.is_finished());
+        join_finished(&mut threads);
         let socket = Arc::new(socket);
         match shared.open.admit(&socket) {
             Admitted::Stopping => break,
@@ -163,6 +175,18 @@ fn accept_all(listener: &TcpListener, shared: &Arc<Shared>) {
     }
     for thread in threads {
         let _ = thread.join();
+    }
+}
+
+/// Not only forgets them: a thread whose work is done may still be on its way out.
+fn join_finished(threads: &mut Vec<JoinHandle<()>>) {
+    let mut place = 0;
+    while let Some(thread) = threads.get(place) {
+        if thread.is_finished() {
+            let _ = threads.swap_remove(place).join();
+        } else {
+            place += 1;
+        }
     }
 }
 

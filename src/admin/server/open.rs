@@ -27,8 +27,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 ///
 /// When there are too many, the first of these makes room: the one `Idle` for the longest, at once;
 /// the one `Reading` or `Writing` for the longest, once it has been for a moment. So clients that
-/// are slow, however many, delay another one by that moment at most. If all are `Handling`, the new
-/// one is refused.
+/// are slow, however many, delay another one by that moment for each time that those who came before
+/// it fill all the room: a second for 640 of them by default. If all are `Handling`, the new one is
+/// refused.
 pub(super) struct Open {
     state: Mutex<State>,
     /// Something closed, changed its phase, or the server stops.

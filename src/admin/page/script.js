@@ -1,150 +1,3 @@
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>llm-pool</title>
-<link rel="icon" href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Crect x='1' y='2' width='14' height='3' rx='1.5' fill='%232b6cb0'/%3E%3Crect x='1' y='6.5' width='9' height='3' rx='1.5' fill='%232b6cb0'/%3E%3Crect x='1' y='11' width='5' height='3' rx='1.5' fill='%23c77700'/%3E%3C/svg%3E">
-<style nonce="{{nonce}}">
-:root {
-  --page: #f5f6f8; --card: #fff; --text: #1b2430; --soft: #5a6675; --line: #dfe3e9; --track: #e9edf2;
-  --in-use: #2b6cb0; --idle: #8fc4b7; --idle-text: #2c6e5f; --waiting: #d98a00; --waiting-text: #8f5a00;
-  --making: #a8a2d4; --unhealthy: #c53030; --focus: #2b6cb0; --p50: #2b6cb0; --p95: #7fa8d1; --p99: #dbe7f3;
-  --good-back: #e3f3ee; --rest-back: #fdecea; --probe-back: #fdf2dc;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --page: #12161c; --card: #1a2029; --text: #e3e8ef; --soft: #97a3b3; --line: #2b3440; --track: #252d38;
-    --in-use: #5b9bd8; --idle: #3f7f70; --idle-text: #84c9b8; --waiting: #e0a030; --waiting-text: #ebb75c;
-    --making: #7d76b8; --unhealthy: #f07872; --focus: #82b6ea; --p50: #7fb6ec; --p95: #4a7099; --p99: #26384b;
-    --good-back: #1c3530; --rest-back: #422322; --probe-back: #3d311a;
-  }
-}
-* { box-sizing: border-box; }
-[hidden] { display: none !important; }
-body { margin: 0; background: var(--page); color: var(--text); font: 14px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "Liberation Sans", sans-serif; font-variant-numeric: tabular-nums; -webkit-text-size-adjust: 100%; }
-main, .top { max-width: 82rem; margin: 0 auto; padding: 0 1.25rem; }
-.top { position: sticky; top: 0; z-index: 1; background: var(--page); display: flex; flex-wrap: wrap; align-items: baseline; gap: .25rem 1rem; padding-top: 1.1rem; padding-bottom: .9rem; }
-h1 { font-size: 1.25rem; margin: 0; letter-spacing: -.01em; }
-h2 { font-size: .95rem; margin: 0; }
-.soft { color: var(--soft); }
-.live { margin-left: auto; color: var(--soft); display: flex; align-items: baseline; gap: .45rem; }
-.live::before { content: ""; width: .55rem; height: .55rem; border-radius: 50%; background: var(--idle-text); }
-.live[data-state="lost"]::before { background: var(--unhealthy); }
-.live[data-state="paused"]::before, .live[data-state="starting"]::before { background: var(--soft); }
-.banner { background: var(--rest-back); border: 1px solid var(--unhealthy); border-radius: .5rem; padding: .6rem .9rem; margin-bottom: 1rem; }
-.stale section, .stale .sums { opacity: .5; }
-.sums { display: grid; grid-template-columns: repeat(auto-fit, minmax(6.5rem, 1fr)); gap: 1px; background: var(--line); border: 1px solid var(--line); border-radius: .6rem; overflow: hidden; margin: 0 0 1.25rem; }
-.sums > div { background: var(--card); padding: .6rem .9rem; }
-.sums dt { color: var(--soft); font-size: .8rem; display: flex; align-items: center; gap: .4rem; white-space: nowrap; }
-.sums dd { margin: 0; font-size: 1.45rem; font-weight: 600; letter-spacing: -.02em; }
-.sums small { white-space: nowrap; font-size: .8rem; font-weight: 400; color: var(--soft); letter-spacing: 0; }
-.swatch { width: .65rem; height: .65rem; border-radius: 2px; flex: none; }
-section, #groups { scroll-margin-top: 4rem; }
-section { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; margin-bottom: 1.25rem; }
-section > header { display: flex; flex-wrap: wrap; align-items: baseline; gap: .2rem 1rem; padding: .7rem .9rem; }
-section > header p { margin: 0; color: var(--soft); font-size: .85rem; }
-section > header p:last-child { margin-left: auto; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; min-width: 60rem; table-layout: fixed; }
-th, td { padding: .45rem .55rem; text-align: right; border-top: 1px solid var(--line); white-space: nowrap; vertical-align: middle; }
-th:first-child { padding-left: .9rem; } th:last-child, td:last-child { padding-right: .9rem; }
-th.k50::before, th.k95::before, th.k99::before { content: ""; display: inline-block; width: .8rem; height: 2px; margin-right: .35rem; vertical-align: middle; background: var(--p50); }
-th.k95::before { background: var(--p95); } th.k99::before { background: var(--p99); height: 6px; }
-thead th { font-weight: 500; font-size: .78rem; color: var(--soft); padding-top: .3rem; padding-bottom: .3rem; }
-th.name, td.text, th.text { text-align: left; }
-th.name { font-weight: 600; white-space: normal; overflow-wrap: anywhere; width: 17%; }
-th.name small, td small { display: block; font-weight: 400; color: var(--soft); font-size: .78rem; }
-td.zero { color: var(--soft); }
-td.hot { color: var(--waiting-text); font-weight: 600; }
-td.bad, .bad { color: var(--unhealthy); }
-th.wide { width: 16%; } th.health { width: 16%; } th.plot { width: 12%; } td.health { white-space: normal; overflow-wrap: anywhere; }
-td.plot { padding-top: .25rem; padding-bottom: .25rem; position: relative; }
-.scale { position: absolute; left: .95rem; top: .3rem; font-size: .68rem; line-height: 1; color: var(--soft); }
-.bar { position: relative; display: flex; height: .85rem; border-radius: 3px; background: var(--track); overflow: hidden; forced-color-adjust: none; }
-.bar i { display: block; height: 100%; flex: none; width: 0; }
-.bar b { position: absolute; top: 0; bottom: 0; width: 2px; margin-left: -1px; background: var(--text); }
-.in_use { background: var(--in-use); } .idle { background: var(--idle); } .waiting { background: var(--waiting); } .unhealthy { background: var(--unhealthy); }
-.making { background: repeating-linear-gradient(135deg, var(--making) 0 3px, transparent 3px 5px); }
-.space { background: none; }
-svg { display: block; width: 100%; height: 2.2rem; forced-color-adjust: none; }
-svg path { fill: none; stroke-width: 1.4; vector-effect: non-scaling-stroke; stroke-linejoin: round; }
-.p99 { fill: var(--p99) !important; } .p95 { stroke: var(--p95); } .p50 { stroke: var(--p50); }
-.used { fill: var(--p95) !important; } .queue { fill: var(--waiting) !important; } .axis { stroke: var(--line); } .cap { stroke: var(--soft); stroke-dasharray: 3 3; stroke-width: 1 !important; }
-.pill { display: inline-block; padding: .05rem .55rem; border-radius: 1rem; font-size: .82rem; background: var(--good-back); color: var(--idle-text); }
-.pill.resting { background: var(--rest-back); color: var(--unhealthy); } .pill.probing { background: var(--probe-back); color: var(--waiting-text); }
-ul, ol { list-style: none; margin: 0; padding: 0; }
-li, .none { padding: .45rem .9rem; border-top: 1px solid var(--line); margin: 0; }
-.none { color: var(--soft); }
-#advice li { overflow-wrap: anywhere; }
-#advice li::before { content: "\2191"; color: var(--waiting-text); font-weight: 700; margin-right: .6rem; }
-#events { max-height: 22rem; overflow-y: auto; }
-#events li { display: grid; grid-template-columns: 5.2rem 8.5rem minmax(6rem, 16rem) 1fr; gap: 0 .9rem; }
-#events time, #events .where { color: var(--soft); } #events .why, #events .where { overflow-wrap: anywhere; }
-.two { display: grid; grid-template-columns: 1fr; gap: 0 1.25rem; }
-footer { color: var(--soft); font-size: .85rem; padding-bottom: 2rem; }
-footer p { margin: .6rem 0; } a { color: inherit; }
-details { margin-bottom: 1.25rem; } summary { cursor: pointer; color: var(--soft); }
-form { display: flex; flex-wrap: wrap; align-items: end; gap: .6rem .9rem; padding-top: .7rem; }
-label { display: grid; gap: .15rem; font-size: .8rem; color: var(--soft); }
-input, button { font: inherit; color: var(--text); background: var(--card); border: 1px solid var(--soft); border-radius: .4rem; padding: .35rem .7rem; }
-input { width: 16rem; max-width: 100%; } button { cursor: pointer; } button:hover { background: var(--track); }
-:focus-visible { outline: 2px solid var(--focus); outline-offset: 2px; }
-.sr { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-@media (max-width: 64rem) { .h { display: none; } table { min-width: 48rem; } }
-@media (max-width: 46rem) {
-  main, .top { padding-left: .75rem; padding-right: .75rem; }
-  .sums { grid-template-columns: repeat(3, minmax(0, 1fr)); } .sums dt { white-space: normal; align-items: baseline; } .sums > div { padding: .5rem .7rem; } .sums dd { font-size: 1.2rem; }
-  section > header p:last-child { margin-left: 0; }
-  table, tbody { display: block; min-width: 0; } thead { display: none; }
-  tr { display: grid; grid-template-columns: repeat(4, 1fr); gap: .35rem .6rem; padding: .65rem .9rem; border-top: 1px solid var(--line); }
-  th, td, th:first-child { border: 0; padding: 0; text-align: left; white-space: normal; }
-  td:last-child { padding: 0; } .scale { left: 0; top: 1.15rem; }
-  th.name, td.wide, td.health, td.plot { grid-column: 1 / -1; width: auto; max-width: none; } td.plot { grid-column: span 2; }
-  td[data-label]::before { content: attr(data-label); display: block; font-size: .72rem; font-weight: 400; color: var(--soft); }
-  .h { display: revert; } svg { width: 100%; }
-  #events li { grid-template-columns: auto 1fr; } #events .where, #events .why { grid-column: 1 / -1; }
-}
-@media (prefers-reduced-motion: no-preference) { .bar i { transition: width .3s; } }
-</style>
-</head>
-<body>
-<div class="top">
-  <h1>llm-pool</h1>
-  <span id="version" class="soft"></span>
-  <span id="live" class="live" role="status" data-state="starting">starting</span>
-</div>
-<main id="main">
-  <p id="banner" class="banner" role="alert" hidden></p>
-  <dl id="sums" class="sums" aria-label="All pools together"></dl>
-  <div id="pools"></div>
-  <div id="groups"></div>
-  <section id="advice-section" aria-labelledby="advice-title">
-    <header><h2 id="advice-title">Advice</h2></header>
-    <ul id="advice"></ul><p id="no-advice" class="none">Nobody waits in vain.</p>
-  </section>
-  <section id="events-section" aria-labelledby="events-title" hidden>
-    <header><h2 id="events-title">Recent events</h2><p>the newest first</p></header>
-    <ol id="events" aria-live="off" aria-relevant="additions" tabindex="0" aria-labelledby="events-title"></ol>
-    <p id="no-events" class="none">Nothing happened so far.</p>
-  </section>
-  <details id="do">
-    <summary>Token and actions</summary>
-    <form id="form" autocomplete="off">
-      <label>Token, kept until this tab closes<input id="token" type="password" autocomplete="off" spellcheck="false" autocapitalize="none"></label>
-      <button type="submit" id="use-token">Use</button>
-      <button type="button" data-post="v1/pool/cleanup">Clean up now</button>
-      <button type="button" data-post="v1/pool/health-check">Check health now</button>
-      <span id="done" role="status"></span>
-    </form>
-  </details>
-  <footer>
-    <p>Waits are those of all leases of the ten to twenty seconds before, also of those that were had at once; percentiles are of the last minute. Times are this browser's.</p>
-    <p>As JSON: <a href="v1/pool/status">status</a>, <a href="v1/pool/stats">stats</a>, <a href="v1/pool/details">details</a>, <a href="v1/pool/advice">advice</a>, <a href="v1/pool/config">config</a></p>
-  </footer>
-</main>
-<script nonce="{{nonce}}">
 "use strict";
 // Keys, names and errors are anybody's text: they are only ever set as text.
 const EVERY = 2000, KEPT = 150, SVG = "http://www.w3.org/2000/svg";
@@ -268,14 +121,55 @@ const remember = details => {
   prune(histories, seen);
 };
 
+// ---- The verdict: whether a pool is the bottleneck, and why ----
+
+// A wait that one in twenty leases had, and that nobody should have to look for.
+const LONG_MS = 100;
+const listed = words => words.slice(0, 3).join("; ") + (words.length > 3 ? `; and ${words.length - 3} more` : "") + ".";
+const whyWaits = (pool, key) => {
+  const taken = key.in_use + key.creating + key.checking + key.unhealthy;
+  const host = pool.hosts.find(host => host.host === key.host && host.max != null && host.in_use >= host.max);
+  const used = pool.keys.reduce((sum, key) => sum + key.in_use, 0);
+  const waits = `${number(key.waiting)} waiting`;
+  if (taken >= key.max_size) return { full: true, text: `${key.key}: ${number(key.in_use)} of ${number(key.max_size)} in use, ${waits}` };
+  if (pool.max_total != null && used >= pool.max_total) return { full: true, text: `${key.key}: ${waits}, ${pool.name} has all ${number(pool.max_total)} of its max_total in use` };
+  if (host) return { full: true, text: `${key.key}: ${waits}, ${host.host} has all ${number(host.max)} of its max_per_host in use` };
+  return { full: false, text: `${key.key}: ${waits}` };
+};
+const verdict = details => {
+  const closed = details.pools.filter(pool => pool.closed).map(pool => pool.name);
+  if (closed.length) return ["closed", closed.length === 1 ? "A pool is closed." : "Pools are closed.", listed(closed)];
+  const keys = details.pools.flatMap(pool => pool.keys.map(key => ({ pool, key }))).sort((a, b) => b.key.waiting - a.key.waiting);
+  const waits = keys.filter(({ key }) => key.waiting).map(({ pool, key }) => whyWaits(pool, key));
+  const full = waits.filter(it => it.full).map(it => it.text);
+  if (full.length) return ["full", "The pool is the bottleneck.", listed(full)];
+  const rests = details.groups.flatMap(group => group.endpoints.filter(it => it.health === "resting").map(it => `${it.name} of ${group.name} rests${it.why ? `, ${it.why}` : ""}`));
+  const short = details.groups.filter(group => group.waiting).map(group => `${group.name}: ${number(group.waiting)} waiting for an endpoint`);
+  if (short.length) return ["full", "Endpoints are the bottleneck.", listed([...short, ...rests])];
+  if (waits.length) return ["waits", "Callers wait, and no limit is reached.", listed(waits.map(it => it.text))];
+  const slow = keys.filter(({ key }) => key.wait_ms.p95 >= LONG_MS).map(({ key }) => `in the last minute one in twenty leases of ${key.key} waited ${time(key.wait_ms.p95)} or longer`);
+  if (slow.length) return ["waits", "Nobody waits now.", listed([...slow, ...rests]).replace("in the", "In the")];
+  if (rests.length) return ["waits", "No pool is the bottleneck.", listed(rests)];
+  return ["well", "No pool is the bottleneck.", "Nobody waits."];
+};
+const showVerdict = details => {
+  const [name, head, why] = verdict(details);
+  byId("verdict").dataset.state = name;
+  byId("verdict").hidden = false;
+  setText(byId("verdict-head"), head);
+  setText(byId("verdict-why"), why);
+};
+
 // ---- Sections ----
 
 const sums = new Map();
-const SUMS = [["in_use", "In use"], ["idle", "Idle"], ["waiting", "Waiting"], ["making", "Created or checked"], ["unhealthy", "Unhealthy"], ["max", "Max"]];
+const SUMS = [["in_use", "In use"], ["idle", "Idle"], ["waiting", "Waiting"], ["making", "Creating, checking"], ["unhealthy", "Unhealthy"], ["max", "Max"]];
+// What a pool can have in use at one time: its keys together may be allowed less than each alone.
+const room = pool => Math.min(pool.max_total ?? Infinity, pool.keys.reduce((sum, key) => sum + key.max_size, 0));
 const showSums = details => {
   const keys = details.pools.flatMap(pool => pool.keys);
   const sum = of => keys.reduce((sum, key) => sum + of(key), 0);
-  const values = { in_use: sum(key => key.in_use), idle: sum(key => key.idle), waiting: sum(key => key.waiting), making: sum(key => key.creating + key.checking), unhealthy: sum(key => key.unhealthy), max: sum(key => key.max_size) };
+  const values = { in_use: sum(key => key.in_use), idle: sum(key => key.idle), waiting: sum(key => key.waiting), making: sum(key => key.creating + key.checking), unhealthy: sum(key => key.unhealthy), max: details.pools.reduce((sum, pool) => sum + room(pool), 0) };
   arrange(byId("sums"), SUMS.map(([name, label]) => {
     const row = kept(sums, name, () => {
       const term = el("dt", {}, ...(name === "max" ? [] : [el("span", { class: "swatch " + name })]), label);
@@ -293,7 +187,7 @@ const PARTS = ["in_use", "making", "unhealthy", "idle", "space", "waiting"];
 const pools = new Map(), rows = new Map();
 const makePool = name => {
   const title = el("h2", { text: name }), limits = el("p"), hosts = el("p");
-  const [scroll, body] = table([["Key", "name"], ["Items, and who waits", "text wide"], ["In use"], ["Idle"], ["Waiting"], ["Max"], ["Use, 5 min", "plot h"], ["Wait, 5 min", "plot"], ["p50", "k50"], ["p95", "k95"], ["p99", "k99"]], "Keys of " + name);
+  const [scroll, body] = table([["Key", "name"], ["Items and waiting", "text wide"], ["In use"], ["Idle"], ["Waiting"], ["Max"], ["Use, 5 min", "plot h"], ["Wait, 5 min", "plot"], ["p50", "k50"], ["p95", "k95 h"], ["p99", "k99"]], "Keys of " + name);
   const none = el("p", { class: "none", text: "No key was asked for so far." });
   return { made: el("section", { "data-pool": name, "aria-label": "Pool " + name }, el("header", {}, title, limits, hosts), scroll, none), limits, hosts, body, none, scroll };
 };
@@ -307,7 +201,7 @@ const makeKey = (pool, key) => {
   const use = plot([["queue", true], ["used", true], ["cap", false]]), wait = plot([["p99", true], ["p95", false], ["p50", false]]);
   cell(row, "use", "Use, 5 min", "plot h").append(use.scale, use.made);
   cell(row, "wait", "Wait, 5 min", "plot").append(wait.scale, wait.made);
-  for (const name of ["p50", "p95", "p99"]) cells[name] = cell(row, name, name);
+  for (const name of ["p50", "p95", "p99"]) cells[name] = cell(row, name, "Wait " + name, name === "p95" ? "h" : "");
   return { made: row, note, items, cells, use, wait };
 };
 const showKey = (pool, key) => {
@@ -317,7 +211,7 @@ const showKey = (pool, key) => {
   const said = `${key.in_use} in use, ${key.idle} idle, ${making} created or checked, ${key.unhealthy} unhealthy, ${key.waiting} waiting, at most ${key.max_size}`;
   row.items.show([key.in_use, making, key.unhealthy, key.idle, Math.max(0, key.max_size - items), key.waiting], key.max_size, said);
   count(row.cells.in_use, key.in_use); count(row.cells.idle, key.idle); count(row.cells.waiting, key.waiting, "hot"); count(row.cells.max_size, key.max_size);
-  for (const name of ["p50", "p95", "p99"]) { setText(row.cells[name], time(key.wait_ms[name])); row.cells[name].className = key.wait_ms[name] ? "" : "zero"; }
+  for (const name of ["p50", "p95", "p99"]) { setText(row.cells[name], time(key.wait_ms[name])); row.cells[name].classList.toggle("zero", !key.wait_ms[name]); }
   const notes = [];
   if (key.timeouts) notes.push(number(key.timeouts) + " timed out");
   if (key.refused) notes.push(number(key.refused) + " refused");
@@ -356,7 +250,7 @@ const groups = new Map(), endpoints = new Map();
 const HEALTH = { well: "well", resting: "rests", probing: "is probed" };
 const makeGroup = name => {
   const waiting = el("p");
-  const [scroll, body] = table([["Endpoint", "name"], ["Health", "text health"], ["Calls", "text wide"], ["In use"], ["Max"], ["Served"], ["Failed"], ["p50"], ["p95"], ["p99"]], "Endpoints of " + name);
+  const [scroll, body] = table([["Endpoint", "name"], ["Health", "text health"], ["Calls", "text wide"], ["In use"], ["Max"], ["Served"], ["Failed"], ["p50"], ["p95", "h"], ["p99"]], "Endpoints of " + name);
   return { made: el("section", { "data-group": name, "aria-label": "Endpoints of " + name }, el("header", {}, el("h2", { text: name }), el("p", { text: "endpoints" }), waiting), scroll), waiting, body };
 };
 const makeEndpoint = (group, name) => {
@@ -365,7 +259,7 @@ const makeEndpoint = (group, name) => {
   row.append(el("th", { scope: "row", role: "rowheader", class: "name" }, el("span", { text: name }), left));
   cell(row, "health", "", "text health").append(pill, why);
   cell(row, "calls", "", "wide text").append(calls.made);
-  for (const [at, label] of [["in_use", "In use"], ["most", "Max"], ["successes", "Served"], ["failures", "Failed"], ["p50", "p50"], ["p95", "p95"], ["p99", "p99"]]) cells[at] = cell(row, at, label);
+  for (const [at, label] of [["in_use", "In use"], ["most", "Max"], ["successes", "Served"], ["failures", "Failed"], ["p50", "p50"], ["p95", "p95"], ["p99", "p99"]]) cells[at] = cell(row, at, label, at === "p95" ? "h" : "");
   return { made: row, left, pill, why, calls, cells };
 };
 const showEndpoint = (group, it) => {
@@ -403,23 +297,42 @@ const showAdvice = details => {
   byId("no-advice").hidden = texts.length > 0;
 };
 
-let shownEvents = [];
+const events = new Map();
+// Events that follow each other and differ in figures only are one line with their number: a hundred
+// time-outs would leave no place for what came before them.
+const runsOf = all => {
+  const runs = [];
+  for (const it of all) {
+    const same = JSON.stringify([it.pool, it.kind, it.text.replace(/[0-9][0-9.]*/g, "0")]), run = runs.at(-1);
+    if (run?.same === same) { run.count++; run.first = it; } else runs.push({ same, newest: it, first: it, count: 1 });
+  }
+  return runs;
+};
+const makeEvent = ({ newest: it }) => {
+  const at = el("time"), times = el("small"), why = el("span", { class: "why" });
+  const made = el("li", { "data-kind": it.kind }, at, el("span", { class: it.bad ? "bad" : "" }, it.kind, times),
+    el("span", { class: "where", text: it.pool }), why);
+  return { made, at, times, why };
+};
 const showEvents = details => {
   byId("events-section").hidden = details.events == null;
-  const all = details.events ?? [], list = byId("events");
+  const all = details.events ?? [], list = byId("events"), names = new Set();
   byId("no-events").hidden = all.length > 0;
   list.hidden = all.length === 0;
-  // The newest come first: what is new stands before what was shown already.
-  const ids = all.map(it => JSON.stringify([it.at, it.pool, it.text]));
-  let fresh = shownEvents.length ? 0 : ids.length;
-  while (fresh < ids.length && !ids.slice(fresh).every((id, at) => at >= shownEvents.length || id === shownEvents[at])) fresh++;
-  shownEvents = ids;
-  for (const it of all.slice(0, fresh).reverse()) {
-    list.prepend(el("li", { "data-kind": it.kind },
-      el("time", { datetime: it.at, title: it.at, text: clock(it.at) }), el("span", { class: it.bad ? "bad" : "", text: it.kind }),
-      el("span", { class: "where", text: it.pool }), el("span", { class: "why", text: it.text === it.kind ? "" : it.text })));
-  }
-  while (list.children.length > all.length) list.lastElementChild.remove();
+  // A line is known by its first event, and by its place among those that look the same.
+  const lines = runsOf(all).reverse().map(run => {
+    let name = "", at = 0;
+    do name = JSON.stringify([run.first.at, run.same, at++]); while (names.has(name));
+    names.add(name);
+    const shown = kept(events, name, () => makeEvent(run)), it = run.newest;
+    setText(shown.at, clock(it.at));
+    shown.at.dateTime = shown.at.title = it.at;
+    setText(shown.times, run.count > 1 ? ` \u00d7 ${number(run.count)}` : "");
+    setText(shown.why, it.text === it.kind ? "" : it.text);
+    return shown.made;
+  });
+  arrange(list, lines.reverse());
+  prune(events, names);
   // What was there at first is not read out.
   setTimeout(() => list.setAttribute("aria-live", "polite"), 0);
 };
@@ -436,7 +349,8 @@ const ask = async (path, method, signal) => {
   if (!answer.ok && !json.data) throw Object.assign(new Error(json.message), { status: answer.status });
   return json;
 };
-const state = (name, text) => { byId("live").dataset.state = name; setText(byId("live"), text); };
+// Read out when it changes, and not with every time of day.
+const state = (name, text, at = "") => { byId("live").dataset.state = name; setText(byId("state"), text); setText(byId("at"), at); };
 const lost = error => {
   const refused = error.status === 401 || error.status === 403;
   if (refused && !byId("do").open) { byId("do").open = true; byId("token").focus(); }
@@ -449,11 +363,11 @@ const lost = error => {
 const show = details => {
   remember(details);
   setText(byId("version"), details.version);
-  showSums(details); showPools(details); showGroups(details); showAdvice(details); showEvents(details);
+  showVerdict(details); showSums(details); showPools(details); showGroups(details); showAdvice(details); showEvents(details);
   last = details.now;
   byId("banner").hidden = true;
   byId("main").classList.remove("stale");
-  state("live", "live, " + clock(details.now));
+  state("live", "live", clock(details.now));
 };
 const poll = async () => {
   clearTimeout(timer);
@@ -485,6 +399,3 @@ for (const button of document.querySelectorAll("[data-post]")) button.addEventLi
   poll();
 });
 poll();
-</script>
-</body>
-</html>

@@ -1,0 +1,6 @@
+//! The status page in headless Chromium. `.ci/browser` installs what this needs and runs it.
+
+mod driver;
+mod house;
+mod looks;
+mod under_load;
