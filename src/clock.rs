@@ -160,6 +160,26 @@ impl Time {
     }
 }
 
+/// A duration that can change while threads go by it. Relaxed: it guards no other memory.
+#[derive(Debug)]
+pub(crate) struct SharedDuration(AtomicU64);
+
+impl SharedDuration {
+    pub(crate) fn new(duration: Duration) -> Self {
+        Self(AtomicU64::new(nanos(duration)))
+    }
+
+    /// At most 584 years.
+    #[inline]
+    pub(crate) fn get(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set(&self, duration: Duration) {
+        self.0.store(nanos(duration), Ordering::Relaxed);
+    }
+}
+
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,6 @@
 //! Other settings for pools that run.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use llm_pool::Lease;
 use llm_pool::keyed::ModelKey;
@@ -146,7 +146,7 @@ fn what_cannot_be_applied_is_named_and_secrets_are_not_shown() {
     let mut running = settings(OLD, &server);
     let groups = running.build_groups().unwrap();
     let text = OLD
-        .replace("min_idle = 0", "min_idle = 1\nwait_timeout = '1 min'")
+        .replace("min_idle = 0", "min_idle = 1\nidle_timeout = '1 min'")
         .replace("secret-1", "secret-2")
         .replace("model = 'b'", "model = 'd'")
         .replace("[groups.old]", "[groups.new]\nfallbacks = ['small']");
@@ -159,12 +159,12 @@ fn what_cannot_be_applied_is_named_and_secrets_are_not_shown() {
             "groups.old: gone",
             "groups.new: new",
             "groups.small.endpoints: [\"own:a\", \"own:b\"] -> [\"own:a\", \"own:d\"]",
+            "pools.pool.idle_timeout: \"5 min\" -> \"1 min\"",
             "pools.pool.min_idle: 0 -> 1",
-            "pools.pool.wait_timeout: \"30 s\" -> \"1 min\"",
             "providers.own.headers.x-who: *** -> ***",
         ]
     );
-    assert_eq!(running.pools.pool.wait_timeout, Duration::from_secs(30), "it is what runs");
+    assert_eq!(running.pools.pool.min_idle, Some(0), "it is what runs");
     let again = running.reload_groups(&groups, &new).unwrap();
     assert_eq!(again, done, "said until it is so");
 }
@@ -189,4 +189,27 @@ fn wrong_settings_change_nothing() {
     assert_eq!(running.values(), before);
     assert_eq!(groups.pool().stats().max_total, Some(2));
     Lease::discard(lease);
+}
+
+#[test]
+fn new_times_are_applied() {
+    let server = TestServer::start().unwrap();
+    let mut running = settings(OLD, &server);
+    let groups = running.build_groups().unwrap();
+    let text = OLD.replace("max_size = 3", "max_size = 3\nwait_timeout = '20 ms'");
+    let text = text.replace("[groups.small]", "[groups.small]\nwait_timeout = '30 ms'");
+    let done = running.reload_groups(&groups, &settings(&text, &server)).unwrap();
+    assert_eq!(
+        done.applied,
+        [
+            "groups.small.wait_timeout: \"30 s\" -> \"30 ms\"",
+            "pools.pool.wait_timeout: \"30 s\" -> \"20 ms\"",
+        ]
+    );
+    assert_eq!(done.needs_restart, [""; 0]);
+    let key = ModelKey::new("own", "a");
+    let began = Instant::now();
+    let _held = [groups.pool().get(&key).unwrap(), groups.pool().get(&key).unwrap()];
+    assert!(groups.pool().get(&key).is_err(), "two are the most in all");
+    assert!(began.elapsed() < Duration::from_secs(20));
 }

@@ -11,7 +11,7 @@ use super::key::Key;
 use super::limits::Limits;
 use super::setup::Setup;
 use crate::caught::{caught, one_line, say};
-use crate::clock::Time;
+use crate::clock::{SharedDuration, Time};
 use crate::key_error::{KeyError, cut};
 use crate::pool::{GetError, Manage, Pool, WhenUnhealthy, Will};
 
@@ -21,6 +21,8 @@ pub(super) struct Inner<K: Key, M: Manage> {
     pub(super) config: KeyedConfig,
     /// Of the keys whose set-up says nothing else; that in `config` is what it was at first.
     max_size: AtomicUsize,
+    /// How long `get` waits; that in `config` is what it was at first.
+    pub(super) wait_timeout: SharedDuration,
     setup: Box<SetupFn<K, M>>,
     /// Set before the pools are closed.
     closed: AtomicBool,
@@ -46,6 +48,7 @@ impl<K: Key, M: Manage> Inner<K, M> {
             limits: Limits::new(config.caps()),
             gone: Arc::new(Gone::new(config.pool.name.as_str().into())),
             max_size: AtomicUsize::new(config.pool.max_size),
+            wait_timeout: SharedDuration::new(config.pool.wait_timeout),
             config,
             setup,
             closed: AtomicBool::new(false),

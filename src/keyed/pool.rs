@@ -74,7 +74,7 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
     #[track_caller]
     #[inline]
     pub fn get(&self, key: &K) -> Got<M> {
-        self.lease(key, self.0.config.pool.wait_timeout, false)
+        self.lease(key, self.0.wait_timeout.get(), false)
     }
 
     /// The same, waiting up to `timeout` in all; see [`Pool::get_timeout`].
@@ -158,7 +158,7 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
     /// As [`Pool::warm_up`], and [`WarmUpError::Key`] for a key that cannot have a pool.
     pub fn warm_up(&self, key: &K, n: usize) -> Result<usize, WarmUpError> {
         let inner = &*self.0;
-        let deadline = inner.config.pool.clock.now().after(inner.config.pool.wait_timeout);
+        let deadline = inner.config.pool.clock.now().after(inner.wait_timeout.get());
         let told = |error| match error {
             GetError::Closed => WarmUpError::Closed,
             GetError::Key(refused) => refused.into(),
@@ -220,6 +220,19 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
     pub fn set_max_size(&self, max_size: usize) -> Result<(), ConfigError> {
         let max_size = at_least_one("set_max_size", Some(max_size))?;
         self.0.set_max_size(max_size);
+        Ok(())
+    }
+
+    /// Changes how long [`get`](Self::get) and [`warm_up`](Self::warm_up) wait, for those that begin
+    /// from now on. Handles of [`pool`](Self::pool) wait as before.
+    ///
+    /// # Errors
+    /// Zero is refused, and changes nothing.
+    pub fn set_wait_timeout(&self, timeout: Duration) -> Result<(), ConfigError> {
+        let mut problems = Problems::of("set_wait_timeout");
+        problems.zero(timeout, "wait_timeout");
+        problems.check()?;
+        self.0.wait_timeout.set(timeout);
         Ok(())
     }
 

@@ -23,7 +23,8 @@ pub struct Reloaded {
 impl Settings {
     /// Applies to a running pool what can be of other settings, and takes that over into these, which
     /// must be the ones it was built with: [`max_total`](KeyedConfig#structfield.max_total),
-    /// `max_per_host`, `max_open` and `max_size`. All else needs a restart.
+    /// `max_per_host`, `max_open`, and `max_size` and `wait_timeout` of the pools. All else needs a
+    /// restart.
     ///
     /// Reads the environment variables and files with keys, as a restart would. A key that changed in
     /// its place is not noticed.
@@ -34,8 +35,9 @@ impl Settings {
         self.apply(pool, None, new)
     }
 
-    /// The same for groups and the pool below them, for programs that have some: also weights and
-    /// limits of endpoints, in groups of which the endpoints are the same ones. A new `max_size` is
+    /// The same for groups and the pool below them, for programs that have some: also `wait_timeout`
+    /// and `fallback_after` of groups, and weights and limits of endpoints, in groups of which the
+    /// endpoints are the same ones. A new `max_size` is
     /// that of endpoints without a `max_in_use` too. An endpoint whose limits change has all of its
     /// rates anew, and an adaptive cap at its start.
     ///
@@ -66,6 +68,10 @@ impl Settings {
             pool.set_max_size(new_size)?;
             self.pools.pool.max_size = new_size;
         }
+        if self.pools.pool.wait_timeout != new.pools.pool.wait_timeout {
+            pool.set_wait_timeout(new.pools.pool.wait_timeout)?;
+            self.pools.pool.wait_timeout = new.pools.pool.wait_timeout;
+        }
         if let Some(groups) = groups {
             self.apply_to_endpoints(groups, new, (old_size, new_size))?;
         }
@@ -83,6 +89,8 @@ impl Settings {
             let (Some(new), Some(balancer)) = (new.groups.get(name), groups.balancer(name)) else {
                 continue;
             };
+            groups.set_times(name, new.wait_timeout, new.fallback_after);
+            (group.wait_timeout, group.fallback_after) = (new.wait_timeout, new.fallback_after);
             if !are_same(&group.endpoints, &new.endpoints) {
                 continue;
             }

@@ -8,7 +8,7 @@ use llm_pool::{ManualClock, PoolConfig};
 
 use crate::harness::{
     Keyed, Name, assert_free, config, host_of, keyed, limit_named, line_up, manual, served, take,
-    waiter,
+    waiter, waiting,
 };
 use crate::support::{Got, Script, Task, eventually, spawn};
 
@@ -203,4 +203,25 @@ fn a_new_size_is_that_of_the_keys_there_are_and_of_those_to_come() {
     assert!(pool.close_key(&"h/b"));
     drop(take(&pool, "h/b", 1));
     assert_eq!((size("h/a"), size("h/b"), size("h/own")), (1, 1, 7));
+}
+
+#[test]
+fn a_new_time_to_wait_is_for_those_who_come_from_then_on() {
+    let (script, time) = (Script::new(), ManualClock::new());
+    let pool = keyed(manual(1, &time), &script);
+    let held = take(&pool, "h/a", 1);
+    let get = || {
+        let pool = pool.clone();
+        spawn(move || pool.get(&"h/a"))
+    };
+    let before = get();
+    eventually(|| waiting(&pool, "h/a") == 1);
+    assert!(pool.set_wait_timeout(Duration::ZERO).is_err());
+    pool.set_wait_timeout(Duration::from_millis(5)).unwrap();
+    let after = get();
+    eventually(|| waiting(&pool, "h/a") == 2);
+    time.advance(Duration::from_millis(5));
+    assert!(after.result().is_err() && !before.is_done());
+    drop(held);
+    drop(served(before, &[]));
 }

@@ -7,6 +7,7 @@ use super::Ready;
 use super::budget::Budget;
 use crate::balance::{BalanceConfig, Balancer, Endpoint};
 use crate::chat::ErrorKind;
+use crate::clock::SharedDuration;
 use crate::error::{ConfigError, Problems};
 use crate::key_error::cut;
 use crate::keyed::ModelKey;
@@ -147,8 +148,8 @@ pub(super) fn ready(
                 name: name.as_str().into(),
                 balancer,
                 budget: Budget::new(share),
-                wait_timeout: group.wait_timeout,
-                fallback_after: group.fallback_after,
+                wait_timeout: SharedDuration::new(group.wait_timeout),
+                fallback_after: SharedDuration::new(group.fallback_after),
                 fallbacks: group.fallbacks.clone(),
                 fallbacks_for: group.fallbacks_for.clone(),
             };

@@ -32,6 +32,7 @@ pub use stream::GroupStream;
 use super::LlmPool;
 use crate::balance::{BalanceStats, Balancer};
 use crate::chat::{ChatError, ChatReply, ChatRequest, ErrorKind, Reading, Request};
+use crate::clock::SharedDuration;
 use crate::error::ConfigError;
 use crate::keyed::ModelKey;
 use budget::Budget;
@@ -70,8 +71,8 @@ struct Ready {
     name: Arc<str>,
     balancer: Balancer<ModelKey>,
     budget: Budget,
-    wait_timeout: Duration,
-    fallback_after: Duration,
+    wait_timeout: SharedDuration,
+    fallback_after: SharedDuration,
     fallbacks: Vec<String>,
     fallbacks_for: Vec<(ErrorKind, String)>,
 }
@@ -192,9 +193,19 @@ impl ModelGroups {
         config::ready(groups, max_size).map(drop)
     }
 
-    /// What spreads the calls to a group.
+    /// Other times for the calls that begin from now on.
     #[cfg(feature = "settings")]
-    pub(crate) fn balancer(&self, group: &str) -> Option<&Balancer<ModelKey>> {
+    pub(crate) fn set_times(&self, group: &str, wait_timeout: Duration, fallback_after: Duration) {
+        if let Some(ready) = self.groups.get(group) {
+            ready.wait_timeout.set(wait_timeout);
+            ready.fallback_after.set(fallback_after);
+        }
+    }
+
+    /// What spreads the calls to a group: to end the rest of an endpoint, say, or to change its weight
+    /// or its limits; `None` for an unknown group.
+    #[must_use]
+    pub fn balancer(&self, group: &str) -> Option<&Balancer<ModelKey>> {
         self.groups.get(group).map(|ready| &ready.balancer)
     }
 

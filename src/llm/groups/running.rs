@@ -264,8 +264,8 @@ impl Running {
         let call = self.call.tried(&tried);
         let began = Instant::now();
         let left = self.began.until.map(|at| at.saturating_duration_since(began));
-        let most = left.unwrap_or_else(|| ready.wait_timeout.saturating_sub(self.lingered));
-        let linger = ready.fallback_after.saturating_sub(self.visited.elapsed()).min(most);
+        let most = left.unwrap_or_else(|| ready.wait_timeout.get().saturating_sub(self.lingered));
+        let linger = ready.fallback_after.get().saturating_sub(self.visited.elapsed()).min(most);
         let patience = if waits && self.tried.is_empty() { most } else { linger };
         let mut picked = ready.balancer.pick_within(call, patience);
         if let (true, Err(PickError::NoneReady { why, .. })) = (waits, &picked) {
@@ -300,7 +300,7 @@ impl Running {
         let pause = pause.max(back);
         let too_long = match self.began.until {
             Some(at) => at.saturating_duration_since(Instant::now()) <= pause,
-            None => back > first.wait_timeout,
+            None => back > first.wait_timeout.get(),
         };
         let pool = &self.groups.pool;
         if too_long || !first.budget.withdraw() {
