@@ -26,7 +26,8 @@ struct Keyed {
     max_total: Option<usize>,
     max_per_host: BTreeMap<String, Option<usize>>,
     max_open: Option<usize>,
-    /// Of each key's pool at the start, unless its set-up has it otherwise.
+    /// Of each key's pool, unless its set-up has it otherwise: those of size and wait as they are
+    /// now.
     pool: Each,
     /// The caps in force, by key, whatever they were at the start.
     keys: BTreeMap<String, Sizes>,
@@ -76,7 +77,7 @@ struct Own {
 pub(super) fn config(admin: &Admin) -> Answer {
     let pools = admin.pools.iter().map(|(name, source)| {
         let stats = source.stats();
-        (name.clone(), Keyed::of(source.config(), stats))
+        (name.clone(), Keyed::of(&source.config(), stats))
     });
     let shown = Shown { pools: pools.collect(), admin: Own::of(&admin.config) };
     told(shown, "durations are in seconds")

@@ -13,7 +13,7 @@ use crate::pool::{Manage, RequestStats, Snapshot};
 
 /// A keyed pool whose keys are texts.
 pub(super) trait Source: Send + Sync {
-    fn config(&self) -> &KeyedConfig;
+    fn config(&self) -> KeyedConfig;
     fn is_closed(&self) -> bool;
     /// What there is by key, by host and over all, the keys as [`listed`].
     fn stats(&self) -> KeyedStats<String>;
@@ -56,7 +56,7 @@ pub(super) struct Resized {
 }
 
 impl<K: Key, M: Manage> Source for KeyedPool<K, M> {
-    fn config(&self) -> &KeyedConfig {
+    fn config(&self) -> KeyedConfig {
         self.config()
     }
 

@@ -5,6 +5,7 @@ use crate::pool::PoolConfig;
 use crate::setters::setters;
 
 use super::limits::{Caps, NONE};
+use super::stats::limit;
 
 /// The settings of a [`KeyedPool`](super::KeyedPool), all with a default, all set by chaining.
 ///
@@ -83,6 +84,14 @@ impl KeyedConfig {
             );
         }
         problems.check()
+    }
+
+    /// The same with other limits.
+    pub(super) fn with_caps(mut self, caps: &Caps) -> Self {
+        self.max_total = limit(caps.max_total);
+        self.max_per_host = limit(caps.max_per_host);
+        self.max_open = limit(caps.max_open);
+        self
     }
 
     pub(super) fn caps(&self) -> Caps {

@@ -190,6 +190,14 @@ impl<K: Key, M: Manage> Inner<K, M> {
         }
     }
 
+    /// The settings, with what was changed since the start.
+    pub(super) fn config_in_force(&self) -> KeyedConfig {
+        let mut config = self.config.clone().with_caps(&self.limits.caps());
+        config.pool.max_size = self.max_size.load(Ordering::SeqCst);
+        config.pool.wait_timeout = self.wait_timeout.get();
+        config
+    }
+
     /// Sets the size of all keys that have the common one, and of those to come.
     pub(super) fn set_max_size(&self, max_size: usize) {
         self.max_size.store(max_size, Ordering::SeqCst);

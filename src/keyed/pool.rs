@@ -287,10 +287,11 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
         problems.check()
     }
 
-    /// The settings it was made with. Limits changed since then are not in them.
+    /// The settings in force: those it was made with, but for what was changed since. Limits of single
+    /// hosts and sizes of single keys are in [`stats`](Self::stats).
     #[must_use]
-    pub fn config(&self) -> &KeyedConfig {
-        &self.0.config
+    pub fn config(&self) -> KeyedConfig {
+        self.0.config_in_force()
     }
 
     /// Closes every pool: refuses each further `get`, wakes everybody who waits, drops what is

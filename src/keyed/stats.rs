@@ -174,7 +174,7 @@ impl fmt::Display for Limit {
     }
 }
 
-fn limit(max: usize) -> Option<usize> {
+pub(super) fn limit(max: usize) -> Option<usize> {
     (max != NONE).then_some(max)
 }
 

@@ -196,6 +196,11 @@ fn a_new_size_is_that_of_the_keys_there_are_and_of_those_to_come() {
     let waiting = waiter(&pool, "h/a", Duration::MAX);
     assert!(pool.set_max_size(0).is_err());
     pool.set_max_size(4).unwrap();
+    pool.set_max_per_host(90).unwrap();
+    pool.set_max_total(99).unwrap();
+    let config = pool.config();
+    assert_eq!((config.pool.max_size, config.max_per_host), (4, Some(90)));
+    assert_eq!((config.max_total, config.max_open), (Some(99), None));
     drop((served(waiting, &[]), held));
     drop(take(&pool, "h/b", 4));
     assert_eq!((size("h/a"), size("h/b"), size("h/own")), (4, 4, 7));
@@ -218,6 +223,7 @@ fn a_new_time_to_wait_is_for_those_who_come_from_then_on() {
     eventually(|| waiting(&pool, "h/a") == 1);
     assert!(pool.set_wait_timeout(Duration::ZERO).is_err());
     pool.set_wait_timeout(Duration::from_millis(5)).unwrap();
+    assert_eq!(pool.config().pool.wait_timeout, Duration::from_millis(5));
     let after = get();
     eventually(|| waiting(&pool, "h/a") == 2);
     time.advance(Duration::from_millis(5));

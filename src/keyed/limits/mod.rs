@@ -112,6 +112,13 @@ impl Limits {
         self.tree.lock().total.wanted
     }
 
+    /// As they are now.
+    pub(super) fn caps(&self) -> Caps {
+        let tree = self.tree.lock();
+        let (max_total, max_open) = (tree.total.wanted, tree.max_open);
+        Caps { max_total, max_per_host: tree.max_per_host(), max_open }
+    }
+
     /// Items open, and the bound on them.
     pub(super) fn open(&self) -> (usize, usize) {
         let tree = self.tree.lock();

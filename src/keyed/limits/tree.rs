@@ -260,6 +260,11 @@ impl Tree {
         })
     }
 
+    /// Of the hosts without a limit of their own.
+    pub(super) fn max_per_host(&self) -> usize {
+        self.max_per_host
+    }
+
     pub(super) fn set_max_per_host(&mut self, max: usize) {
         self.max_per_host = max;
         let Self { hosts, own_max, .. } = self;
