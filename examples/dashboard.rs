@@ -1,4 +1,5 @@
-//! The status page under load: two groups over four embedded servers, one of them sick now and then.
+//! The status page under load: two groups over four embedded servers, one of them sick now and then, and
+//! some WebSockets.
 //!
 //! ```sh
 //! cargo run --release --example dashboard -- --seconds 0 # for ever; open the address it prints
@@ -9,6 +10,7 @@
 //! is at a port that you choose; the token for its actions is `a-token-for-the-page`.
 
 use std::error::Error;
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,9 +22,12 @@ use llm_pool::keyed::{KeyedConfig, ModelKey};
 use llm_pool::llm::{Group, LlmConfig, ModelGroups, Provider};
 use llm_pool::metrics::Metrics;
 use llm_pool::test_server::{Fault, Reply, TestServer};
+use llm_pool::websocket::{Side, WebSocketConfig, WebSockets};
 use llm_pool::{EventLog, PoolConfig};
 
 const THREADS: usize = 60;
+
+const SOCKETS: usize = 24;
 
 /// With how long each takes to answer.
 const ENDPOINTS: [(&str, u64); 4] =
@@ -39,12 +44,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (seconds, port) = arguments()?;
     let events = EventLog::default();
     let (groups, servers) = groups(&events)?;
+    let (sockets, peers) = sockets(&events)?;
     let config =
         AdminConfig::default().listen(([127, 0, 0, 1], port)).token("a-token-for-the-page");
     let admin = Admin::new(config)?.pool("models", groups.pool().clone()).groups(groups.clone());
     let metrics = Metrics::new().pool("models", groups.pool().clone());
-    let metrics = metrics.groups("groups", groups.clone());
-    let admin = admin.events(events).metrics(move || metrics.text()).serve()?;
+    let metrics = metrics.groups("groups", groups.clone()).sockets("talks", sockets.clone());
+    let admin = admin
+        .sockets("talks", sockets.clone())
+        .events(events)
+        .metrics(move || metrics.text())
+        .serve()?;
     match seconds {
         0 => println!("{} shows the pools until you press Ctrl-C", admin.url()),
         _ => println!("{} shows the pools for {seconds} s", admin.url()),
@@ -56,9 +66,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             let (groups, came, stop) = (&groups, &came, &stop);
             scope.spawn(move || call(number, groups, began, came, stop));
         }
+        for number in 0..SOCKETS {
+            let (sockets, stop) = (&sockets, &stop);
+            scope.spawn(move || talk(number, sockets, stop));
+        }
         while seconds == 0 || began.elapsed() < Duration::from_secs(seconds) {
             thread::sleep(Duration::from_millis(100));
             trouble(&servers, began.elapsed());
+            echo(&peers);
         }
         stop.store(true, Ordering::Relaxed);
     });
@@ -148,6 +163,49 @@ fn call(number: usize, groups: &ModelGroups, began: Instant, came: &Came, stop: 
         } else if !answered {
             thread::sleep(Duration::from_millis(50));
         }
+    }
+}
+
+/// A registry, and the one with the other ends of its sockets.
+fn sockets(events: &EventLog) -> Result<(WebSockets, WebSockets), Box<dyn Error>> {
+    let config = WebSocketConfig::default().max_connections(2 * SOCKETS).observer(events.clone());
+    // So that pings are seen at work.
+    let sockets = WebSockets::new(config.check_interval(Duration::from_secs(2)))?;
+    let peers = WebSocketConfig::default().read_interval(Duration::from_millis(100));
+    let peers = WebSockets::new(peers.idle_timeout(None))?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    for number in 0..SOCKETS {
+        let id = format!("visitor-{number:02}");
+        let near = TcpStream::connect(listener.local_addr()?)?;
+        sockets.add(&id, sockets.wrap(near, Side::Client)?)?;
+        peers.add(&id, peers.wrap(listener.accept()?.0, Side::Server)?)?;
+    }
+    Ok((sockets, peers))
+}
+
+/// Sends back what came.
+fn echo(peers: &WebSockets) {
+    for id in peers.ids() {
+        let Ok(mut peer) = peers.try_get(&id) else { continue };
+        while let Ok(Some(message)) = peer.try_receive() {
+            let _ = peer.send(message);
+        }
+    }
+}
+
+/// One thread: holds a socket for a while now and then, three threads the same one.
+fn talk(number: usize, sockets: &WebSockets, stop: &AtomicBool) {
+    let id = format!("visitor-{:02}", number / 3 * 3);
+    while !stop.load(Ordering::Relaxed) {
+        // One that was closed by the page is gone.
+        let Ok(mut socket) = sockets.get(&id) else { return };
+        while let Ok(Some(_)) = socket.try_receive() {}
+        if socket.send("How is the weather?").is_err() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(300));
+        drop(socket);
+        thread::sleep(Duration::from_millis(500 + 70 * (number % 5) as u64));
     }
 }
 

@@ -1,5 +1,5 @@
 //! What a program's pools count, as Prometheus reads it: some calls to an embedded server, one of which
-//! is refused once, and then the text. With `--serve SECONDS` it is served at `/metrics`, and as
+//! is refused once, a WebSocket with a ping, and then the text. With `--serve SECONDS` it is served at `/metrics`, and as
 //! OpenMetrics at `/openmetrics`.
 //!
 //! ```sh
@@ -17,6 +17,7 @@ use llm_pool::keyed::ModelKey;
 use llm_pool::llm::{Group, LlmConfig, ModelGroups, Provider};
 use llm_pool::metrics::{CONTENT_TYPE, Metrics, OPEN_METRICS_TYPE};
 use llm_pool::test_server::{Reply, TestServer};
+use llm_pool::websocket::{Side, WebSocketConfig, WebSockets};
 
 /// Of the kind that crosses threads.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -31,7 +32,11 @@ fn main() -> Result<(), Failure> {
     let pool = LlmConfig::default().max_size(3).provider("example", provider).build()?;
     let small = Group::default().endpoint(ModelKey::new("example", "small"));
     let groups = ModelGroups::new(pool.clone(), [("small", small)])?;
-    let metrics = Metrics::new().pool("llm", pool.clone()).groups("llm", groups.clone());
+    let (sockets, _peers) = sockets()?;
+    let metrics = Metrics::new()
+        .pool("llm", pool.clone())
+        .groups("llm", groups.clone())
+        .sockets("talks", sockets);
 
     // One series each, though there are two pools of the second model.
     let large = |temperature| ModelKey::new("example", "large").temperature(temperature);
@@ -58,6 +63,20 @@ fn main() -> Result<(), Failure> {
         Some(time) => serve(&metrics, time, pool.snapshot().sum.stats.gets)?,
     }
     Ok(())
+}
+
+/// A registry with one socket, and the one with its other end.
+fn sockets() -> Result<(WebSockets, WebSockets), Failure> {
+    let sockets = WebSockets::new(WebSocketConfig::default())?;
+    let often = WebSocketConfig::default().read_interval(Duration::from_millis(5));
+    let peers = WebSockets::new(often)?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let near = TcpStream::connect(listener.local_addr()?)?;
+    sockets.add("self", sockets.wrap(near, Side::Client)?)?;
+    peers.add("self", peers.wrap(listener.accept()?.0, Side::Server)?)?;
+    sockets.send("self", "Why pool connections?")?;
+    sockets.check();
+    Ok((sockets, peers))
 }
 
 /// Of `--serve SECONDS`.

@@ -1,4 +1,4 @@
-//! The last events of some pools and balancers, kept to be looked at.
+//! The last events of some pools, balancers and registries of sockets, kept to be looked at.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,13 +8,19 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::Mutex;
 
 use crate::balance::{EndpointChange, EndpointObserver};
+#[cfg(feature = "websocket")]
+use crate::key_error::OneLine;
 use crate::pool::{EvictReason, Observer, SharedLimit, StateChange};
+#[cfg(feature = "websocket")]
+use crate::websocket::{Ending, SocketChange, SocketObserver};
 
-/// An [`Observer`] and [`EndpointObserver`] that remembers the last events. Those of every lease are
-/// none: of them there are [`Stats`](crate::Stats).
+/// An [`Observer`] and [`EndpointObserver`] that remembers the last events, and with the feature
+/// `websocket` a `SocketObserver`. Those of every lease are none: of them there are
+/// [`Stats`](crate::Stats).
 ///
-/// Clones share what is remembered, and so may any number of pools and balancers. One lock, held to add an event
-/// or to copy them.
+/// Clones share what is remembered, and so may any number of pools, balancers and registries of
+/// sockets. One that opens and closes hundreds of them leaves no room for the others' events: give it
+/// a log of its own. One lock, held to add an event or to copy them.
 ///
 /// ```
 /// # use llm_pool::{Manage, Pool};
@@ -53,7 +59,7 @@ pub struct Event {
     /// How long after the log was made.
     pub since_start: Duration,
     /// In which pool, of which the name ends with the key if it is of a key; or of a balancer, its
-    /// name and the endpoint's.
+    /// name and the endpoint's; or in which registry of sockets.
     pub pool: Arc<str>,
     /// What it was.
     pub what: EventKind,
@@ -95,6 +101,15 @@ pub enum EventKind {
     Changed(StateChange),
     /// Of an endpoint.
     Endpoint(EndpointChange),
+    /// Of a WebSocket. Needs the feature `websocket`.
+    #[cfg(feature = "websocket")]
+    #[non_exhaustive]
+    Socket {
+        /// Which.
+        id: Arc<str>,
+        /// What became of it.
+        change: SocketChange,
+    },
 }
 
 impl EventLog {
@@ -168,6 +183,38 @@ impl EndpointObserver for EventLog {
     }
 }
 
+#[cfg(feature = "websocket")]
+impl EventLog {
+    fn add_socket(&self, registry: &Arc<str>, id: &Arc<str>, change: SocketChange) {
+        self.add(registry, EventKind::Socket { id: id.clone(), change });
+    }
+}
+
+#[cfg(feature = "websocket")]
+impl SocketObserver for EventLog {
+    fn opened(&self, registry: &Arc<str>, id: &Arc<str>) {
+        self.add_socket(registry, id, SocketChange::Opened);
+    }
+
+    fn closed(&self, registry: &Arc<str>, id: &Arc<str>, ending: &Ending, reconnecting: bool) {
+        self.add_socket(registry, id, SocketChange::ended(ending, reconnecting));
+    }
+
+    fn reconnected(&self, registry: &Arc<str>, id: &Arc<str>) {
+        self.add_socket(registry, id, SocketChange::Reconnected);
+    }
+
+    fn reconnect_failed(
+        &self,
+        registry: &Arc<str>,
+        id: &Arc<str>,
+        error: &str,
+        pause: Option<Duration>,
+    ) {
+        self.add_socket(registry, id, SocketChange::reconnect_failed(error, pause));
+    }
+}
+
 impl EventKind {
     /// The kind in one or two words, such as `create failed`, without why.
     #[must_use]
@@ -180,6 +227,8 @@ impl EventKind {
             Self::TimedOut { .. } => "timed out",
             Self::Changed(change) => change.name(),
             Self::Endpoint(change) => change.name(),
+            #[cfg(feature = "websocket")]
+            Self::Socket { change, .. } => change.name(),
         }
     }
 }
@@ -199,6 +248,9 @@ impl fmt::Display for EventKind {
             }
             Self::Changed(change) => write!(f, "{change}"),
             Self::Endpoint(change) => write!(f, "{change}"),
+            // An id may come from whoever connected.
+            #[cfg(feature = "websocket")]
+            Self::Socket { id, change } => write!(f, "the socket {} {change}", OneLine(id)),
         }
     }
 }
@@ -206,7 +258,12 @@ impl fmt::Display for EventKind {
 impl fmt::Display for Event {
     /// One line for a console.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = if matches!(self.what, EventKind::Endpoint(_)) { "endpoint" } else { "pool" };
+        let of = match self.what {
+            EventKind::Endpoint(_) => "endpoint",
+            #[cfg(feature = "websocket")]
+            EventKind::Socket { .. } => "sockets",
+            _ => "pool",
+        };
         write!(f, "{:.1?} {of} \"{}\": {}", self.since_start, self.pool, self.what)
     }
 }

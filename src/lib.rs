@@ -36,6 +36,7 @@
 //! - `metrics`, with the feature `prometheus`, has what all of these count, for Prometheus to scrape.
 //! - [`sizing`] says how big a pool should be, from how many tasks call or from what was measured.
 //! - `settings`, with the feature of that name, has all settings from one TOML file.
+//! - `websocket`, with the feature of that name, keeps WebSockets by name, bounded and in health.
 //! - `test_server`, with the feature of that name, is a stand-in for an LLM server.
 //!
 //! # Modules
@@ -45,17 +46,20 @@
 //! ```text
 //! error, key_error, clock, histogram, caught, fields, setters, http1: nothing below
 //! pool         -> these            generic: Manage, Slots, Pool, Lease, workers, Observer
-//! event_log    -> pool, balance    the last events of both
+//! event_log    -> pool, balance    the last events of these; with the feature `websocket` also -> that
 //! keyed        -> pool, sizing     one pool a key, under shared limits; advice
 //! balance      -> these            endpoints, strategies, cooldown; knows no HTTP and no pool
 //! agent        -> pool, keyed      ureq agents: TLS, DNS, time-outs, checks, bodies; by base URL
 //! chat         -> agent, keyed     one call to a model, in the dialect of its provider; also
 //!                 -> balance, whose types say what an endpoint still allows
 //! llm          -> agent, keyed     clients by model; with the feature `chat` also -> chat, balance
-//! metrics      -> keyed, balance   series for Prometheus; with the feature `chat` also -> llm's groups
+//! metrics      -> keyed, balance   series for Prometheus; with the feature `chat` also -> llm's groups,
+//!                 and with `websocket` -> that
 //! sizing       -> pool's Stats     pure arithmetic
 //! settings     -> every config     one file for all of them; applies a new one to llm's pools
-//! admin        -> keyed, balance, llm    HTTP endpoints and a status page; served by `http1`
+//! admin        -> keyed, balance, llm    HTTP endpoints and a status page; served by `http1`; with the
+//!                 feature `websocket` also -> that
+//! websocket    -> agent, pool      named sockets; of pool the maintenance thread alone
 //! test_server  -> http1            a stand-in for an LLM server
 //! ```
 //!
@@ -69,6 +73,7 @@
 //! | `log-kv` | no | fields on log lines, see [`logging`] | |
 //! | `prometheus` | no | `metrics` | `prometheus-client` |
 //! | `test-server` | no | `test_server` | `httparse`, `serde_json`, `socket2` |
+//! | `websocket` | no | `websocket` | `tungstenite`, `rustls`, `webpki-roots` |
 //!
 //! # Logs
 //!
@@ -108,6 +113,8 @@ pub mod settings;
 pub mod sizing;
 #[cfg(feature = "test-server")]
 pub mod test_server;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 pub use clock::{Clock, ManualClock};
 pub use error::ConfigError;

@@ -48,7 +48,7 @@
 //! | debug | `keyed_closed` | a pool of keys was closed | once a pool of keys | `pool`, `keys` |
 //! | warn | `no_thread` | the system gave no thread; the work is done by another one, or later | once a try | `pool`, `key`, `reason` |
 //! | error | `lost_grant` | a bug of this crate; please report it | | `pool`, `key` |
-//! | error | `panicked` | code of yours did: a manager, an item's drop, an observer (of a pool once), a strategy (once a balancer) | once a panic | `pool`, `key`, `balancer`, `reason` |
+//! | error | `panicked` | code of yours did: a manager, an item's drop, an observer (of a pool once), a strategy (once a balancer) | once a panic | `pool`, `key`, `balancer`, `sockets`, `reason` |
 //!
 //! Of a balancer, that of a group of models included, which has the group's name:
 //!
@@ -79,6 +79,19 @@
 //! | debug | `admin_started` | they listen | once a server | `address` |
 //! | debug | `admin_stopped` | they do not any more | once a server | `address` |
 //!
+//! Of WebSockets:
+//!
+//! | level | event | when | at most | fields |
+//! |---|---|---|---|---|
+//! | debug | `sockets_started` | a registry was made | once a registry | `sockets`, `max_connections` |
+//! | debug | `socket_opened` | a socket was added, or opened | once a socket | `sockets`, `socket` |
+//! | debug | `socket_closed` | we closed one that was well | once a socket | `sockets`, `socket`, `reason` |
+//! | info | `socket_lost` | one ended otherwise | once a socket, until it is open again | `sockets`, `socket`, `reason` |
+//! | info | `socket_back` | a lost one is open again | once a loss | `sockets`, `socket` |
+//! | debug | `reconnect_failed` | it could not be opened, and is tried again after `pause` | once a try | `sockets`, `socket`, `tries`, `pause`, `reason` |
+//! | warn | `socket_given_up` | the same, and it was the last try | once a socket | `sockets`, `socket`, `tries`, `reason` |
+//! | debug | `sockets_closed` | a registry was closed | once a registry | `sockets` |
+//!
 //! # Fields
 //!
 //! A field that has nothing to say is left out: `key` of a pool that stands alone.
@@ -89,6 +102,7 @@
 //! | `pool` | text | [`PoolConfig::name`](crate::PoolConfig#structfield.name); of a key's pool that, a space and the key; of events of the keys as such that alone |
 //! | `key` | text | the key, as it prints |
 //! | `balancer`, `endpoint`, `group` | text | their names |
+//! | `sockets`, `socket` | text | the name of a registry of sockets, and the id of one of its sockets |
 //! | `host` | text | a host's name |
 //! | `address` | text | where is listened, address and port |
 //! | `thread` | text | the name of the thread that took the lease |
@@ -98,5 +112,6 @@
 //! | `idle`, `in_use`, `waiting`, `max_size`, `min_idle` | integer | as in [`Stats`](crate::Stats) |
 //! | `evicted`, `refilled`, `checks` | integer | of a pass: items evicted, creations begun, checks due |
 //! | `max` | integer | the limit from now on |
+//! | `max_connections` | integer | sockets at most |
 //! | `max_pools`, `keys` | integer | keys at most, and keys that had a pool |
 //! | `addresses`, `tries` | integer | how many |

@@ -2,13 +2,18 @@
 
 mod support;
 
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use llm_pool::agent::{AgentConfig, AgentManager, Proxy};
 use llm_pool::balance::{
     Adaptive, BalanceConfig, Balancer, Call, Cause, Cooldown, Endpoint, EndpointChange,
     EndpointObserver, Limits,
 };
-use llm_pool::{EventLog, Lease, ManualClock};
+use llm_pool::websocket::{
+    CloseReason, Reconnect, Side, SocketChange, WebSocketConfig, WebSockets,
+};
+use llm_pool::{EventKind, EventLog, Lease, ManualClock};
 use support::*;
 
 fn texts(log: &EventLog, count: usize) -> Vec<String> {
@@ -98,6 +103,73 @@ fn it_remembers_how_endpoints_fare() {
             .to_string()
             .ends_with(&format!("endpoint \"chat b\": {}", &expected[0][7..]))
     );
+}
+
+#[test]
+fn it_remembers_what_becomes_of_sockets() {
+    let (listener, log) = (TcpListener::bind("127.0.0.1:0").unwrap(), EventLog::default());
+    let addr = listener.local_addr().unwrap();
+    // Nobody looks after its peer while it closes.
+    let config = WebSocketConfig::default().close_timeout(millis(1));
+    let serving = WebSockets::new(config).unwrap();
+    let serve = {
+        let serving = serving.clone();
+        // One connection, and no more.
+        move || serving.add("it", serving.accept(listener.accept().unwrap().0).unwrap()).unwrap()
+    };
+    let time = ManualClock::new();
+    let once = Reconnect::default().max_tries(2).jitter(0.0);
+    let config = WebSocketConfig::default().name("talks").clock(time.clock()).reconnect(once);
+    let agents = AgentManager::new(AgentConfig::default().proxy(Proxy::Direct)).unwrap();
+    let sockets = WebSockets::with_agents(config.observer(log.clone()), &agents).unwrap();
+    let served = spawn(serve);
+    sockets.connect("odd\nid", format!("ws://{addr}/")).unwrap();
+    served.result();
+    assert_eq!(texts(&log, 9), ["talks the socket odd\\nid is open"]);
+
+    // It listens no more, so every try to open it again is refused.
+    serving.close();
+    let kinds = |count| {
+        let events = log.last(count);
+        events.iter().map(|event| event.what.name()).collect::<Vec<_>>()
+    };
+    eventually(|| {
+        time.advance(millis(100));
+        sockets.clean_up();
+        sockets.is_empty()
+    });
+    eventually(|| kinds(1) == ["given up"]);
+    assert_eq!(kinds(9), ["given up", "reconnect failed", "lost", "opened"]);
+    let texts = texts(&log, 3);
+    let given_up = "talks the socket odd\\nid is given up: cannot connect to ws://127.0.0.1:";
+    assert!(texts[0].starts_with(given_up), "{texts:?}");
+    assert!(texts[1].ends_with("; tries again in 1.0s"), "{texts:?}");
+    let gone = "talks the socket odd\\nid is gone and will be opened again: closed by the peer";
+    assert!(texts[2].starts_with(gone), "{texts:?}");
+    assert!(log.last(1)[0].to_string().contains("s sockets \"talks\": the socket "));
+}
+
+#[test]
+fn a_socket_whose_peer_says_good_bye_is_closed_and_not_lost() {
+    let (listener, log) = (TcpListener::bind("127.0.0.1:0").unwrap(), EventLog::default());
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (far, _) = listener.accept().unwrap();
+    let ours = WebSockets::new(WebSocketConfig::default().observer(log.clone())).unwrap();
+    ours.add("a", ours.wrap(near, Side::Client).unwrap()).unwrap();
+    let theirs = WebSockets::new(WebSocketConfig::default()).unwrap();
+    theirs.add("a", theirs.wrap(far, Side::Server).unwrap()).unwrap();
+    theirs.remove("a").unwrap();
+    eventually(|| {
+        ours.clean_up();
+        ours.is_empty()
+    });
+    eventually(|| log.last(9).len() == 2);
+    let EventKind::Socket { id, change: SocketChange::Closed { ending, .. }, .. } =
+        &log.last(1)[0].what
+    else {
+        panic!("{:?}", log.last(1))
+    };
+    assert_eq!((&**id, ending.reason, ending.code), ("a", CloseReason::ByPeer, Some(1000)));
 }
 
 #[test]

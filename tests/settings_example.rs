@@ -6,12 +6,34 @@ use llm_pool::balance::{Adaptive, Endpoint, Limits};
 use llm_pool::keyed::ModelKey;
 use llm_pool::llm::Group;
 use llm_pool::settings::{ProviderConfig, Settings};
+use llm_pool::websocket::{Reconnect, WebSocketConfig};
 
 const EXAMPLE: &str = include_str!("../llm-pool.example.toml");
 
-/// `Adaptive` stands in the file as a table, in place of this line.
-const NOT_ADAPTIVE: &str = "adaptive = \"none\"";
-const ADAPTIVE: &str = "[groups.small.endpoints.limits.adaptive]";
+/// What stands in the file as a table too, in place of a line.
+const ADAPTIVE: Table =
+    Table { line: "adaptive = \"none\"", header: "[groups.small.endpoints.limits.adaptive]" };
+const RECONNECT: Table = Table { line: "reconnect = \"none\"", header: "[websocket.reconnect]" };
+
+struct Table {
+    line: &'static str,
+    header: &'static str,
+}
+
+impl Table {
+    /// The text with the line alone.
+    fn left_out(&self, text: &str) -> String {
+        let (before, table) = text.split_once(self.header).unwrap();
+        let after = table.split_once("\n\n").map_or("", |(_, after)| after);
+        format!("{before}\n{after}")
+    }
+
+    /// The text with the table alone.
+    fn put_in(&self, text: &str) -> String {
+        assert!(text.contains(self.line));
+        text.replacen(self.line, "", 1)
+    }
+}
 
 /// With every setting and every table in force.
 fn uncommented() -> String {
@@ -51,14 +73,14 @@ fn the_example_can_be_used_as_it_is() {
 #[test]
 fn every_value_that_is_commented_out_is_the_default() {
     let all = uncommented();
-    let (without, _) = all.split_once(ADAPTIVE).unwrap();
-    let settings = Settings::parse(without).unwrap();
+    let settings = Settings::parse(&ADAPTIVE.left_out(&RECONNECT.left_out(&all))).unwrap();
     assert_eq!(settings.values(), by_code(Limits::default()).values());
     assert_eq!(format!("{settings:?}"), format!("{:?}", by_code(Limits::default())));
 
-    let settings = Settings::parse(&all.replace(NOT_ADAPTIVE, "")).unwrap();
-    let adaptive = by_code(Limits::default().adaptive(Adaptive::default()));
-    assert_eq!(settings.values(), adaptive.values());
+    let settings = Settings::parse(&ADAPTIVE.put_in(&RECONNECT.put_in(&all))).unwrap();
+    let sockets = WebSocketConfig::default().reconnect(Reconnect::default());
+    let with_tables = by_code(Limits::default().adaptive(Adaptive::default())).websocket(sockets);
+    assert_eq!(settings.values(), with_tables.values());
 }
 
 /// The tables, each with what stands in it, tables included.
@@ -86,9 +108,9 @@ fn tables(text: &str) -> BTreeMap<String, BTreeSet<String>> {
 
 #[test]
 fn every_setting_that_is_known_is_in_the_example_and_has_a_comment() {
-    let all = uncommented().replace(NOT_ADAPTIVE, "");
+    let all = ADAPTIVE.put_in(&RECONNECT.put_in(&uncommented()));
     let tables = tables(&all);
-    assert_eq!(tables.len(), 13, "{:?}", tables.keys());
+    assert_eq!(tables.len(), 15, "{:?}", tables.keys());
     for (table, names) in tables {
         let header =
             all.lines().find(|line| line.trim_matches(['[', ']']) == table && is_table(line));

@@ -47,8 +47,8 @@ pub struct AdminConfig {
     pub request_timeout: Duration,
     /// How long a connection may be without a request. Default 60 s.
     pub idle_timeout: Duration,
-    /// How long `POST /v1/pool/health-check` waits for its checks to end before it answers. They go on
-    /// after that. Default 2 s; zero does not wait.
+    /// How long `POST /v1/pool/health-check` and `POST /v1/sockets/check` wait for their checks to end
+    /// before they answer. The checks go on after that. Default 2 s; zero does not wait.
     pub check_wait: Duration,
 }
 

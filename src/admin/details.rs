@@ -19,6 +19,8 @@ struct Details {
     history: Told,
     pools: Vec<PoolDetails>,
     groups: Vec<Group>,
+    #[cfg(feature = "websocket")]
+    sockets: Vec<super::sockets::Told>,
     advice: Vec<AdviceText>,
     /// The newest first; null if there is no log of them.
     events: Option<Vec<EventText>>,
@@ -138,6 +140,8 @@ pub(super) fn details(admin: &Admin, since: u64) -> Answer {
         history,
         pools,
         groups,
+        #[cfg(feature = "websocket")]
+        sockets: super::sockets::told_of(admin),
         advice,
         events: admin.events.as_ref().map(events::last),
     };
@@ -295,7 +299,7 @@ impl Endpoint {
     }
 }
 
-fn since_start(times: &Histogram) -> Quantiles {
+pub(super) fn since_start(times: &Histogram) -> Quantiles {
     Quantiles {
         p50: times.p50().map(millis),
         p95: times.p95().map(millis),

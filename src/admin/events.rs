@@ -6,6 +6,8 @@ use serde::Serialize;
 use crate::balance::EndpointChange;
 use crate::key_error::OneLine;
 use crate::pool::{EvictReason, StateChange};
+#[cfg(feature = "websocket")]
+use crate::websocket::SocketChange;
 use crate::{Event, EventKind, EventLog};
 
 /// How many are told.
@@ -52,6 +54,13 @@ fn is_bad(what: &EventKind) -> bool {
                 | StateChange::Leak { .. }
         ),
         EventKind::Endpoint(change) => !matches!(change, EndpointChange::Back),
+        #[cfg(feature = "websocket")]
+        EventKind::Socket { change, .. } => matches!(
+            change,
+            SocketChange::Lost { .. }
+                | SocketChange::ReconnectFailed { .. }
+                | SocketChange::GivenUp { .. }
+        ),
         EventKind::Created { .. } | EventKind::Detached { .. } => false,
     }
 }

@@ -25,7 +25,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `GET /` | the page: pools, waits of the last minutes, endpoints, events and advice |
+//! | `GET /` | the page: pools, waits of the last minutes, endpoints, sockets, events and advice |
 //! | `GET /v1/pool/stats` | the counts of each key |
 //! | `GET /v1/pool/status` | the sums, and the rates in per cent |
 //! | `GET /v1/pool/details` | all that the page shows; `?since=N` with less of the history |
@@ -35,7 +35,16 @@
 //! | `POST /v1/pool/health-check` | has every idle item checked, says how that went |
 //! | `POST /v1/pool/resize` | `{"max_size": 20}`, of one `"pool"` or `"key"` if named; says what it was |
 //! | `GET /metrics` | what [`Admin::metrics`] gives |
-//! | `GET /healthz` | 200, or 503 once a pool is closed |
+//! | `GET /healthz` | 200, or 503 once a pool or a registry of sockets is closed |
+//!
+//! With the feature `websocket` and a [registry of sockets](Admin::sockets) there are also its figures in
+//! `stats` and `details`, its settings in `config`, and:
+//!
+//! | | |
+//! |---|---|
+//! | `GET /v1/sockets/details` | the figures, and `connection_ids` in order with what each socket does: 100 of them, or `?limit=N`, at most 1000; `from=ID` begins there, and `next` is where to go on; `sockets=NAME` is one registry |
+//! | `POST /v1/sockets/check` | pings all idle sockets, of one registry if named as `"sockets"`; says how many answered |
+//! | `POST /v1/sockets/close` | `{"id": "a"}`, of one registry as above; its holder keeps it until it puts it back |
 //!
 //! In `stats`, `available` items are idle ones, and `expired` counts those evicted so far by
 //! `idle_timeout`, `max_lifetime` or `max_uses`. A key is `MODEL:PROVIDER` there, or the key's own
@@ -76,6 +85,8 @@ mod page;
 mod routes;
 mod server;
 mod shown_config;
+#[cfg(feature = "websocket")]
+mod sockets;
 mod source;
 mod wire;
 
@@ -100,6 +111,8 @@ use crate::keyed::{Key, KeyedPool};
 #[cfg(feature = "chat")]
 use crate::llm::ModelGroups;
 use crate::pool::Manage;
+#[cfg(feature = "websocket")]
+use crate::websocket::WebSockets;
 use history::History;
 use source::{Endpoints, Look, Source};
 
@@ -111,6 +124,8 @@ pub struct Admin {
     /// By name, in the order they were given.
     pools: Vec<(String, Arc<dyn Source>)>,
     endpoints: Vec<Arc<dyn Endpoints>>,
+    #[cfg(feature = "websocket")]
+    sockets: Vec<sockets::Registry>,
     events: Option<EventLog>,
     metrics: Option<Box<Metrics>>,
     history: History,
@@ -126,7 +141,16 @@ impl Admin {
     pub fn new(config: AdminConfig) -> Result<Self, ConfigError> {
         config.check()?;
         let (pools, endpoints, events, metrics, history) = Default::default();
-        Ok(Self { config, pools, endpoints, events, metrics, history })
+        Ok(Self {
+            config,
+            pools,
+            endpoints,
+            #[cfg(feature = "websocket")]
+            sockets: Vec::new(),
+            events,
+            metrics,
+            history,
+        })
     }
 
     /// Adds a pool, in place of another one of this name.
@@ -159,8 +183,20 @@ impl Admin {
         self
     }
 
-    /// Sets where the recent events are from: the log that the pools have as their
-    /// [`observer`](crate::PoolConfig#structfield.observer). Default none.
+    /// Adds a registry of WebSockets, in place of another one of this name.
+    #[cfg(feature = "websocket")]
+    #[must_use]
+    pub fn sockets(mut self, name: impl Into<String>, sockets: WebSockets) -> Self {
+        let registry = sockets::Registry::new(name.into(), sockets);
+        match self.sockets.iter_mut().find(|other| other.name == registry.name) {
+            Some(other) => *other = registry,
+            None => self.sockets.push(registry),
+        }
+        self
+    }
+
+    /// Sets where the recent events are from: the log that the pools, balancers and registries have as
+    /// their [`observer`](crate::PoolConfig#structfield.observer). Default none.
     #[must_use]
     pub fn events(mut self, log: EventLog) -> Self {
         self.events = Some(log);
@@ -179,7 +215,7 @@ impl Admin {
     /// body away. Without [`serve`](Self::serve), the history that the page shows has a sample of
     /// whenever its figures were asked for.
     ///
-    /// Blocks for `POST /v1/pool/health-check`, at most about
+    /// Blocks for `POST /v1/pool/health-check` and `POST /v1/sockets/check`, at most about
     /// [`check_wait`](AdminConfig#structfield.check_wait), and as long as user code does.
     #[must_use]
     pub fn handle(&self, request: &http::Request<Vec<u8>>) -> http::Response<Vec<u8>> {

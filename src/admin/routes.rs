@@ -6,6 +6,8 @@ use ureq::http::{HeaderMap, Method, Request, Uri};
 
 use super::Admin;
 use super::answer::{self, Answer, JSON, refused};
+#[cfg(feature = "websocket")]
+use super::sockets;
 use super::{actions, details, page, shown_config, wire};
 
 #[derive(Clone, Copy)]
@@ -21,6 +23,8 @@ enum Route {
     Resize,
     Metrics,
     Alive,
+    #[cfg(feature = "websocket")]
+    Sockets(sockets::Route),
 }
 
 impl Route {
@@ -37,12 +41,30 @@ impl Route {
             "/v1/pool/resize" => Self::Resize,
             "/metrics" => Self::Metrics,
             "/healthz" => Self::Alive,
+            #[cfg(feature = "websocket")]
+            path => Self::Sockets(sockets::Route::of(path)?),
+            #[cfg(not(feature = "websocket"))]
             _ => return None,
         })
     }
 
     fn is_post(self) -> bool {
-        matches!(self, Self::CleanUp | Self::Check | Self::Resize)
+        match self {
+            Self::CleanUp | Self::Check | Self::Resize => true,
+            #[cfg(feature = "websocket")]
+            Self::Sockets(route) => route.is_post(),
+            _ => false,
+        }
+    }
+
+    /// Whether it does nothing without a body.
+    fn needs_body(self) -> bool {
+        match self {
+            Self::Resize => true,
+            #[cfg(feature = "websocket")]
+            Self::Sockets(route) => route.needs_body(),
+            _ => false,
+        }
     }
 
     /// Whether it has no figures.
@@ -73,7 +95,7 @@ fn respond(admin: &Admin, request: &Request<Vec<u8>>) -> Result<Answer, Box<Answ
         return Err(refused(413, format_args!("a body may have {max_body} bytes")).into());
     }
     check_token(admin, route, request.headers())?;
-    if is_post && (matches!(route, Route::Resize) || !body.is_empty()) {
+    if is_post && (route.needs_body() || !body.is_empty()) {
         check_type(request.headers())?;
     }
     Ok(match route {
@@ -88,6 +110,8 @@ fn respond(admin: &Admin, request: &Request<Vec<u8>>) -> Result<Answer, Box<Answ
         Route::Resize => actions::resize(admin, body),
         Route::Metrics => metrics(admin),
         Route::Alive => alive(admin),
+        #[cfg(feature = "websocket")]
+        Route::Sockets(route) => route.answer(admin, request.uri(), body),
     })
 }
 
@@ -179,14 +203,27 @@ fn alive(admin: &Admin) -> Answer {
     #[derive(serde::Serialize)]
     struct Alive {
         pools: usize,
+        /// Of pools and registries of sockets.
         closed: usize,
     }
     let pools = admin.pools.len();
     let closed = admin.pools.iter().filter(|(_, source)| source.is_closed()).count();
-    match closed {
-        0 => answer::told(Alive { pools, closed }, "well"),
-        _ => {
-            answer::told_as(503, Alive { pools, closed }, format_args!("{closed} pools are closed"))
+    #[cfg(feature = "websocket")]
+    let sockets = admin.sockets.iter().filter(|it| it.sockets.is_closed()).count();
+    #[cfg(not(feature = "websocket"))]
+    let sockets = 0;
+    let told = Alive { pools, closed: closed.saturating_add(sockets) };
+    match (closed, sockets) {
+        (0, 0) => answer::told(told, "well"),
+        (closed, 0) => answer::told_as(503, told, format_args!("{closed} pools are closed")),
+        (0, sockets) => {
+            let message = format_args!("{sockets} registries of sockets are closed");
+            answer::told_as(503, told, message)
+        }
+        (closed, sockets) => {
+            let message =
+                format_args!("{closed} pools and {sockets} registries of sockets are closed");
+            answer::told_as(503, told, message)
         }
     }
 }

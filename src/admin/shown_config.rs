@@ -15,6 +15,9 @@ use crate::pool::PoolConfig;
 struct Shown {
     /// By name.
     pools: BTreeMap<String, Keyed>,
+    #[cfg(feature = "websocket")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    sockets: BTreeMap<String, super::sockets::Shown>,
     admin: Own,
 }
 
@@ -79,7 +82,17 @@ pub(super) fn config(admin: &Admin) -> Answer {
         let stats = source.stats();
         (name.clone(), Keyed::of(&source.config(), stats))
     });
-    let shown = Shown { pools: pools.collect(), admin: Own::of(&admin.config) };
+    #[cfg(feature = "websocket")]
+    let sockets = admin.sockets.iter().map(|it| {
+        let shown = super::sockets::Shown::of(it.sockets.config());
+        (it.name.clone(), shown)
+    });
+    let shown = Shown {
+        pools: pools.collect(),
+        #[cfg(feature = "websocket")]
+        sockets: sockets.collect(),
+        admin: Own::of(&admin.config),
+    };
     told(shown, "durations are in seconds")
 }
 

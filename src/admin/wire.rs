@@ -1,5 +1,7 @@
 //! The two answers whose shape is fixed: `/v1/pool/stats` and `/v1/pool/status`.
 
+#[cfg(feature = "websocket")]
+use std::collections::BTreeMap;
 use std::collections::HashSet;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -9,11 +11,14 @@ use super::answer::{Answer, told};
 use crate::keyed::KeyedStats;
 use crate::pool::{EvictReason, Stats};
 
-/// `{"total_pools", "pools": {KEY: {..}}}`
+/// `{"total_pools", "pools": {KEY: {..}}}`, and `"sockets": {NAME: {..}}` where there are some.
 #[derive(serde::Serialize)]
 struct Pools {
     total_pools: usize,
     pools: ByKey,
+    #[cfg(feature = "websocket")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    sockets: BTreeMap<String, super::sockets::Figures>,
 }
 
 /// The counts by key, as the fields of an object.
@@ -53,7 +58,13 @@ pub(super) fn stats(admin: &Admin) -> Answer {
         }
     }
     let total_pools = pools.len();
-    told(Pools { total_pools, pools: ByKey(pools) }, format_args!("{total_pools} pools"))
+    let stats = Pools {
+        total_pools,
+        pools: ByKey(pools),
+        #[cfg(feature = "websocket")]
+        sockets: super::sockets::figures(admin),
+    };
+    told(stats, format_args!("{total_pools} pools"))
 }
 
 pub(super) fn status(admin: &Admin) -> Answer {

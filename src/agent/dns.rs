@@ -94,6 +94,35 @@ impl CachingResolver {
         let (known, under_way) = Default::default();
         Self(Arc::new(Cache { look_up, ttl, clock, known, under_way }))
     }
+
+    /// For whom is not `ureq`. Waits for at most `limit`.
+    #[cfg(feature = "websocket")]
+    pub(super) fn addresses(
+        &self,
+        host: &str,
+        port: u16,
+        limit: Duration,
+    ) -> io::Result<Vec<SocketAddr>> {
+        if let Some(ip) = literal(host) {
+            return Ok(vec![SocketAddr::new(ip, port)]);
+        }
+        let host = lower_case(host);
+        let addrs = match self.0.with_known(&host, Arc::clone) {
+            Some(addrs) => addrs,
+            None => {
+                let timeout = NextTimeout {
+                    after: limit.into(),
+                    reason: ureq::Timeout::Resolve,
+                    ..NextTimeout::default()
+                };
+                self.0.ask(&host, timeout).map_err(|error| match error {
+                    Error::Io(error) => error,
+                    error => io::Error::new(io::ErrorKind::TimedOut, error),
+                })?
+            }
+        };
+        Ok(addrs.iter().map(|addr| SocketAddr::new(addr.ip(), port)).collect())
+    }
 }
 
 impl Resolver for CachingResolver {

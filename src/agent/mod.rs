@@ -29,6 +29,8 @@ pub(crate) mod headers;
 mod last;
 mod origins;
 mod pooled;
+#[cfg(feature = "websocket")]
+mod shared_use;
 pub(crate) mod trace;
 mod watch;
 
@@ -118,6 +120,9 @@ struct Shared {
     ureq: ureq::config::Config,
     connector: SharedConnector,
     resolver: CachingResolver,
+    /// Of sockets, once there is one over TLS.
+    #[cfg(feature = "websocket")]
+    tls: std::sync::OnceLock<Arc<rustls::ClientConfig>>,
 }
 
 impl AgentManager {
@@ -140,7 +145,14 @@ impl AgentManager {
         let ureq = config.to_ureq(connector::speaks_socks())?;
         let connector = SharedConnector::new(&ureq);
         let resolver = CachingResolver::new(config.dns_ttl, clock, look_up);
-        let shared = Arc::new(Shared { config, ureq, connector, resolver });
+        let shared = Arc::new(Shared {
+            config,
+            ureq,
+            connector,
+            resolver,
+            #[cfg(feature = "websocket")]
+            tls: std::sync::OnceLock::new(),
+        });
         Ok(Self { shared, totals: Arc::default(), check: None })
     }
 

@@ -179,11 +179,11 @@ pub(super) fn of_endpoints(
     })
 }
 
-fn part(name: &'static str, value: &'static str, number: u64) -> (Part, u64) {
+pub(super) fn part(name: &'static str, value: &'static str, number: u64) -> (Part, u64) {
     (Some((name, value)), number)
 }
 
-fn whole(number: u64) -> (Part, u64) {
+pub(super) fn whole(number: u64) -> (Part, u64) {
     (None, number)
 }
 

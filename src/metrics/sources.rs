@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use super::labels::{Labels, MetricKey};
 use super::memory::Memory;
 use super::row::{EndpointRow, Keys, Row, count};
+#[cfg(feature = "websocket")]
+use super::sockets::SocketRow;
 use crate::balance::BalanceStats;
 use crate::keyed::{KeySnapshot, KeyedPool, KeyedSnapshot};
 use crate::pool::{Manage, Pool};
@@ -17,6 +19,8 @@ pub(super) struct Reading {
     /// Threads that wait.
     pub(super) groups: BTreeMap<Labels, u64>,
     pub(super) endpoints: BTreeMap<Labels, EndpointRow>,
+    #[cfg(feature = "websocket")]
+    pub(super) sockets: BTreeMap<Labels, SocketRow>,
 }
 
 impl Reading {

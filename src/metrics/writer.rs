@@ -84,6 +84,28 @@ impl Writer<'_, '_> {
         rows: &Rows<R>,
         times: impl Fn(&R) -> &Histogram,
     ) -> fmt::Result {
+        self.times_from(FIRST_MICROS, (name, help), rows, times)
+    }
+
+    /// The same for what may take a fraction of a millisecond.
+    #[cfg(feature = "websocket")]
+    pub(super) fn short_times<R>(
+        &mut self,
+        name: &str,
+        help: &str,
+        rows: &Rows<R>,
+        times: impl Fn(&R) -> &Histogram,
+    ) -> fmt::Result {
+        self.times_from(FIRST_SHORT_MICROS, (name, help), rows, times)
+    }
+
+    fn times_from<R>(
+        &mut self,
+        first_micros: u64,
+        (name, help): (&str, &str),
+        rows: &Rows<R>,
+        times: impl Fn(&R) -> &Histogram,
+    ) -> fmt::Result {
         if rows.is_empty() {
             return Ok(());
         }
@@ -96,7 +118,12 @@ impl Writer<'_, '_> {
             let series = Series(labels, None);
             let mut metric = family.encode_family(&series)?;
             let (sum, count) = (times.sum().as_secs_f64(), times.count());
-            metric.encode_histogram::<NoLabelSet>(sum, count, &buckets(times), None)?;
+            metric.encode_histogram::<NoLabelSet>(
+                sum,
+                count,
+                &buckets(times, first_micros),
+                None,
+            )?;
         }
         Ok(())
     }
@@ -110,19 +137,22 @@ impl Writer<'_, '_> {
 /// fourth bucket of a [`Histogram`], so nothing is guessed. The doublings of 10 ms that OpenTelemetry
 /// advises for `gen_ai.client.operation.duration` differ from them by 2.4 %.
 const FIRST_MICROS: u64 = 5120;
+/// The first of short times: 80 us, doubled 17 times, which is 10.5 s.
+#[cfg(any(test, feature = "websocket"))]
+const FIRST_SHORT_MICROS: u64 = 80;
 const BOUNDS: usize = 18;
 
 /// Each bound in seconds and what is below it but not below the one before, the rest at the end.
-fn buckets(times: &Histogram) -> [(f64, u64); BOUNDS + 1] {
+fn buckets(times: &Histogram, first_micros: u64) -> [(f64, u64); BOUNDS + 1] {
     // The encoder's word for +Inf.
     let mut buckets = [(f64::MAX, 0_u64); BOUNDS + 1];
     let mut fine = times.buckets().peekable();
     for (number, (bound, entries)) in buckets.iter_mut().enumerate() {
-        let micros = u128::from(FIRST_MICROS << number);
+        let micros = u128::from(first_micros << number);
         let last = number == BOUNDS;
         if !last {
             // A quotient of whole numbers is the float nearest to it, and is written as short.
-            *bound = (FIRST_MICROS << number) as f64 / 1e6;
+            *bound = (first_micros << number) as f64 / 1e6;
         }
         while let Some((_, more)) = fine.next_if(|(to, _)| last || to.as_micros() <= micros) {
             *entries = entries.saturating_add(more);
@@ -140,11 +170,16 @@ mod tests {
     #[test]
     fn every_bound_is_one_of_the_fine_buckets() {
         let fine: Vec<_> = Histogram::new().buckets().map(|(bound, _)| bound).collect();
-        for (bound, _) in &buckets(&Histogram::new())[..BOUNDS] {
-            assert!(fine.contains(&Duration::from_secs_f64(*bound)), "{bound}");
+        for (first, ends) in
+            [(FIRST_MICROS, (0.00512, 671.08864)), (FIRST_SHORT_MICROS, (0.00008, 10.48576))]
+        {
+            let bounds = buckets(&Histogram::new(), first).map(|(bound, _)| bound);
+            for bound in &bounds[..BOUNDS] {
+                assert!(fine.contains(&Duration::from_secs_f64(*bound)), "{bound}");
+            }
+            assert_eq!((bounds[0], bounds[BOUNDS - 1]), ends);
+            assert_eq!(bounds[BOUNDS], f64::MAX);
         }
-        let bounds = buckets(&Histogram::new()).map(|(bound, _)| bound);
-        assert_eq!((bounds[0], bounds[BOUNDS - 1], bounds[BOUNDS]), (0.00512, 671.08864, f64::MAX));
     }
 
     #[test]
@@ -161,7 +196,7 @@ mod tests {
         ] {
             let mut times = Histogram::new();
             times.add(Duration::from_micros(micros));
-            let found = buckets(&times).map(|(_, entries)| entries);
+            let found = buckets(&times, FIRST_MICROS).map(|(_, entries)| entries);
             assert_eq!(found.iter().position(|entries| *entries == 1), Some(bucket), "{micros}");
             assert_eq!(found.iter().sum::<u64>(), 1);
         }

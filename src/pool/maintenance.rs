@@ -14,20 +14,20 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::caught::{caught, say};
 
 /// What can be maintained.
-pub(super) trait Upkeep: Send + Sync {
+pub(crate) trait Upkeep: Send + Sync {
     /// One visit. Returns when the next is due, or `None` if there need be none.
     fn upkeep(self: Arc<Self>) -> Option<Duration>;
 }
 
 /// Adds a pool to the rounds; its first pass comes after `first`.
-pub(super) fn enrol(pool: Weak<dyn Upkeep>, first: Duration) {
+pub(crate) fn enrol(pool: Weak<dyn Upkeep>, first: Duration) {
     let mut rounds = ROUNDS.lock();
     rounds.visits.push(Visit { due: due_in(first), pool });
     wake(rounds);
 }
 
 /// Has a pool visited within `pause`, if it would not be anyway.
-pub(super) fn hasten(pool: &Weak<dyn Upkeep>, pause: Duration) {
+pub(crate) fn hasten(pool: &Weak<dyn Upkeep>, pause: Duration) {
     let mut rounds = ROUNDS.lock();
     let due = due_in(pause);
     let found = rounds.visits.iter_mut().find(|visit| visit.is_of(pool) && visit.due > due);
@@ -43,7 +43,7 @@ fn wake(mut rounds: MutexGuard<'_, Rounds>) {
         CHANGED.notify_one();
         return;
     }
-    let spawned = thread::Builder::new().name("llm-pool-maintenance".into()).spawn(run);
+    let spawned = thread::Builder::new().name(NAME.into()).spawn(run);
     rounds.running = spawned.is_ok();
     drop(rounds);
     if let Err(error) = spawned {
@@ -53,10 +53,18 @@ fn wake(mut rounds: MutexGuard<'_, Rounds>) {
 }
 
 /// Takes a pool off the rounds. The thread ends if it was the last.
-pub(super) fn withdraw(pool: &Weak<dyn Upkeep>) {
+pub(crate) fn withdraw(pool: &Weak<dyn Upkeep>) {
     ROUNDS.lock().visits.retain(|visit| !visit.is_of(pool));
     CHANGED.notify_one();
 }
+
+/// Whether this is the thread itself, which must not wait for anybody.
+#[cfg(feature = "websocket")]
+pub(crate) fn is_here() -> bool {
+    thread::current().name() == Some(NAME)
+}
+
+const NAME: &str = "llm-pool-maintenance";
 
 static ROUNDS: Mutex<Rounds> = Mutex::new(Rounds { visits: Vec::new(), running: false });
 static CHANGED: Condvar = Condvar::new();

@@ -47,7 +47,7 @@ mod get;
 mod holder;
 mod item_stats;
 mod lease;
-mod maintenance;
+pub(crate) mod maintenance;
 mod manage;
 mod observer;
 pub(crate) mod permits;

@@ -3,7 +3,7 @@
 use crate::agent::AgentManager;
 use crate::balance::{BalanceConfig, Endpoint};
 use crate::error::ConfigError;
-#[cfg(feature = "admin")]
+#[cfg(any(feature = "admin", feature = "websocket"))]
 use crate::error::Problems;
 use crate::key_error::cut;
 use crate::keyed::{KeyedConfig, ModelKey};
@@ -40,6 +40,8 @@ pub(super) fn values(settings: &Settings) -> Vec<Wrong> {
     }
     #[cfg(feature = "admin")]
     part("admin", settings.admin.check_values(), &mut wrong);
+    #[cfg(feature = "websocket")]
+    part("websocket", settings.websocket.check(), &mut wrong);
     if !groups.is_empty() {
         together(settings, &mut wrong);
     }
@@ -123,7 +125,7 @@ pub(super) fn part(path: &str, checked: Result<(), ConfigError>, wrong: &mut Vec
 }
 
 /// A part alone, its problems below the path of its table.
-#[cfg(feature = "admin")]
+#[cfg(any(feature = "admin", feature = "websocket"))]
 pub(super) fn within<T>(path: &str, part_of: Result<T, ConfigError>) -> Result<T, ConfigError> {
     part_of.map_err(|error| {
         let mut wrong = Vec::new();

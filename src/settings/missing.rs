@@ -3,19 +3,34 @@
 use super::form::{Form, Line};
 use super::reader::{Entry, Reader};
 
-/// In place of the settings of `admin`.
-#[derive(Clone, Debug, Default)]
-pub(super) struct NoAdmin;
+/// Types that take the place of settings.
+macro_rules! missing {
+    ($($(#[$attribute:meta])* $name:ident: $feature:literal),* $(,)?) => {$(
+        $(#[$attribute])*
+        #[derive(Clone, Debug, Default)]
+        pub(super) struct $name;
 
-impl Form for NoAdmin {
-    fn read(&mut self, entry: &Entry<'_>, reader: &mut Reader<'_>) {
-        reader.note(
-            entry,
-            "needs the feature `admin` of llm-pool, which this program is built without",
-        );
-    }
+        $(#[$attribute])*
+        impl Form for $name {
+            fn read(&mut self, entry: &Entry<'_>, reader: &mut Reader<'_>) {
+                let what = concat!(
+                    "needs the feature `",
+                    $feature,
+                    "` of llm-pool, which this program is built without",
+                );
+                reader.note(entry, what);
+            }
 
-    fn show(&self, _: &str, _: &mut Vec<Line>) {}
+            fn show(&self, _: &str, _: &mut Vec<Line>) {}
+        }
+    )*};
+}
+
+missing! {
+    #[cfg(any(test, not(feature = "admin")))]
+    NoAdmin: "admin",
+    #[cfg(any(test, not(feature = "websocket")))]
+    NoWebSocket: "websocket",
 }
 
 #[cfg(test)]
@@ -26,27 +41,37 @@ mod tests {
 
     struct Root {
         admin: NoAdmin,
+        websocket: NoWebSocket,
     }
 
     form::table! {
         Root {
             admin,
+            websocket,
         }
     }
 
     #[test]
     fn a_table_whose_feature_is_off_is_refused_with_the_name_of_the_feature() {
-        let mut root = Root { admin: NoAdmin };
+        let mut root = Root { admin: NoAdmin, websocket: NoWebSocket };
         let read = |text: &str, root: &mut Root| {
             reader::read(text, Problems::of("settings"), |entry, reader| root.read(entry, reader))
         };
-        for text in ["[admin]\n", "[admin]\nlisten = '127.0.0.1:1'\nwhat = 3", "admin = 3"] {
+        for (name, text) in [
+            ("admin", "[admin]\n"),
+            ("admin", "[admin]\nlisten = '127.0.0.1:1'\nwhat = 3"),
+            ("admin", "admin = 3"),
+            ("websocket", "[websocket]\nmax_connections = 1"),
+            ("websocket", "[websocket.reconnect]"),
+        ] {
             let error = read(text, &mut root).unwrap_err();
             assert_eq!(error.problems().len(), 1, "{error}");
-            let end =
-                ": needs the feature `admin` of llm-pool, which this program is built without";
+            let end = format!(
+                ": needs the feature `{name}` of llm-pool, which this program is built without"
+            );
             let problem = &error.problems()[0];
-            assert!(problem.starts_with("admin (line 1, ") && problem.ends_with(end), "{problem}");
+            let begin = format!("{name} (line 1, ");
+            assert!(problem.starts_with(&begin) && problem.ends_with(&end), "{problem}");
         }
         let mut lines = Vec::new();
         root.show("", &mut lines);

@@ -1,7 +1,7 @@
 //! All settings of a program's pools, models and groups, from one file in TOML.
 //!
 //! ```text
-//!   file ─parse─▶ Settings ─build─▶ LlmPool, ModelGroups
+//!   file ─parse─▶ Settings ─build─▶ LlmPool, ModelGroups, WebSockets
 //!                    │ the structs that code uses      ▲
 //!                    └──────────── reload ─────────────┘
 //! ```
@@ -27,7 +27,7 @@
 mod admin;
 mod check;
 mod form;
-#[cfg(any(test, not(feature = "admin")))]
+#[cfg(any(test, not(all(feature = "admin", feature = "websocket"))))]
 mod missing;
 mod provider;
 mod reader;
@@ -51,6 +51,8 @@ use crate::error::{ConfigError, Problems};
 use crate::keyed::{KeyedConfig, ModelKey};
 use crate::llm::{Group, LlmConfig, LlmPool, ModelGroups};
 use crate::setters::setters;
+#[cfg(feature = "websocket")]
+use crate::websocket::{WebSocketConfig, WebSockets};
 use form::{Form, Line};
 
 /// All settings: as a file has them, or set by code.
@@ -108,13 +110,19 @@ pub struct Settings {
     pub admin: AdminSettings,
     #[cfg(not(feature = "admin"))]
     admin: missing::NoAdmin,
+    /// Of a registry of WebSockets, which is not made by this alone. Needs the feature `websocket`,
+    /// without which a file that has such a table is refused.
+    #[cfg(feature = "websocket")]
+    pub websocket: WebSocketConfig,
+    #[cfg(not(feature = "websocket"))]
+    websocket: missing::NoWebSocket,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let LlmConfig { pools, agents, chat, .. } = LlmConfig::default();
-        let (providers, groups, admin) = Default::default();
-        Self { pools, agents, chat, providers, groups, admin }
+        let (providers, groups, admin, websocket) = Default::default();
+        Self { pools, agents, chat, providers, groups, admin, websocket }
     }
 }
 
@@ -130,6 +138,13 @@ setters! {
 setters! {
     Settings {
         admin: AdminSettings,
+    }
+}
+
+#[cfg(feature = "websocket")]
+setters! {
+    Settings {
+        websocket: WebSocketConfig,
     }
 }
 
@@ -254,6 +269,21 @@ impl Settings {
     #[cfg(feature = "admin")]
     pub fn admin_config(&self) -> Result<crate::admin::AdminConfig, ConfigError> {
         check::within("admin", self.admin.config())
+    }
+
+    /// A registry of [WebSockets](crate::websocket), with the TLS, DNS and proxy settings of
+    /// [`agents`](Self#structfield.agents).
+    ///
+    /// # Errors
+    /// All that is wrong with these two, in one error, each with its path.
+    #[cfg(feature = "websocket")]
+    pub fn build_websockets(&self) -> Result<WebSockets, ConfigError> {
+        let mut problems = Problems::of("settings");
+        problems.of_part(check::within("websocket", self.websocket.check()));
+        let agents = check::within("agents", AgentManager::new(self.agents.clone()));
+        let agents = problems.value_of_part(agents);
+        let sockets = agents.map(|agents| WebSockets::with_agents(self.websocket.clone(), &agents));
+        problems.check_with(sockets.and_then(Result::ok))
     }
 
     /// Adds a provider, in place of another one of this name.

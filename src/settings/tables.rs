@@ -6,6 +6,8 @@ use crate::chat::{ChatConfig, ErrorKind, Scope};
 use crate::keyed::KeyedConfig;
 use crate::llm::Group;
 use crate::pool::{PoolConfig, WhenUnhealthy};
+#[cfg(feature = "websocket")]
+use crate::websocket::{Reconnect, WebSocketConfig, WhenFull};
 
 use super::Settings;
 use super::form::{names, table};
@@ -18,6 +20,7 @@ table! {
         providers,
         groups,
         admin,
+        websocket,
     }
 }
 
@@ -142,11 +145,55 @@ table! {
     }
 }
 
+#[cfg(feature = "websocket")]
+table! {
+    WebSocketConfig {
+        name,
+        max_connections,
+        when_full,
+        replace,
+        wait_timeout,
+        connect_timeout,
+        write_timeout,
+        close_timeout,
+        check_interval or "none",
+        ping_timeout,
+        idle_timeout or "none",
+        read_interval,
+        max_message_size,
+        max_frame_size,
+        write_buffer_size,
+        read_buffer_size,
+        max_kept,
+        max_pings,
+        reconnect or "none",
+    }
+    without { clock, observer }
+}
+
+#[cfg(feature = "websocket")]
+table! {
+    Reconnect {
+        first_pause,
+        max_pause,
+        jitter,
+        max_tries or "none",
+    }
+}
+
 names! {
     WhenUnhealthy {
         Replace = "replace",
         Fail = "fail",
         Wait = "wait",
+    }
+}
+
+#[cfg(feature = "websocket")]
+names! {
+    WhenFull {
+        Refuse = "refuse",
+        EvictIdle = "evict_idle",
     }
 }
 

@@ -11,3 +11,4 @@ mod posts;
 mod refusals;
 mod server;
 mod slow_clients;
+mod sockets;

@@ -6,7 +6,7 @@ use llm_pool::ureq::http::Request;
 use crate::house::*;
 use crate::support::*;
 
-const GETS: [&str; 8] = [
+const GETS: [&str; 9] = [
     "/",
     "/healthz",
     "/metrics",
@@ -15,8 +15,15 @@ const GETS: [&str; 8] = [
     "/v1/pool/details",
     "/v1/pool/advice",
     "/v1/pool/config",
+    "/v1/sockets/details",
 ];
-const POSTS: [&str; 3] = ["/v1/pool/cleanup", "/v1/pool/health-check", "/v1/pool/resize"];
+const POSTS: [&str; 5] = [
+    "/v1/pool/cleanup",
+    "/v1/pool/health-check",
+    "/v1/pool/resize",
+    "/v1/sockets/check",
+    "/v1/sockets/close",
+];
 
 fn some() -> Admin {
     admin(&adapters(&Script::new(), 2)).metrics(String::new)

@@ -1,7 +1,7 @@
 //! Embedded servers, pools and groups over them, and the page that tells of both, all in the process
 //! of the test.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use llm_pool::chat::ChatRequest;
 use llm_pool::keyed::{KeyedConfig, ModelKey};
 use llm_pool::llm::{Group, LlmConfig, ModelGroups, Provider};
 use llm_pool::test_server::TestServer;
+use llm_pool::websocket::{Side, WebSocketConfig, WebSockets};
 use llm_pool::{EventLog, PoolConfig};
 
 pub const TOKEN: &str = "a-token-for-the-page";
@@ -19,12 +20,18 @@ pub const TOKEN: &str = "a-token-for-the-page";
 /// Of each key.
 pub const MAX_SIZE: usize = 3;
 
+/// Of the registry.
+pub const MAX_SOCKETS: usize = 150;
+
 /// Whose name would be an element, were it not taken for text.
 pub const MODEL: &str = "<b>large</b>";
 
 pub struct House {
     pub server: TestServer,
     pub groups: ModelGroups,
+    pub sockets: WebSockets,
+    /// The other ends of these.
+    pub peers: WebSockets,
     events: EventLog,
 }
 
@@ -42,7 +49,29 @@ impl House {
             .balance(balance.cooldown(Cooldown::default().rest_last(true)))
             .endpoint(Endpoint::new("paid", ModelKey::new("paid", MODEL)));
         let groups = ModelGroups::new(config.build().unwrap(), [("large", group)]).unwrap();
-        Self { server, groups, events }
+        let config = WebSocketConfig::default().max_connections(MAX_SOCKETS);
+        let sockets = WebSockets::new(config.observer(events.clone())).unwrap();
+        let peers = WebSockets::new(WebSocketConfig::default()).unwrap();
+        Self { server, groups, sockets, peers, events }
+    }
+
+    /// Adds a socket, both of whose ends are here.
+    pub fn talk(&self, id: &str) {
+        let far = self.add(id);
+        self.peers.add(id, self.peers.wrap(far, Side::Server).unwrap()).unwrap();
+    }
+
+    /// Adds a socket whose peer is gone.
+    pub fn talk_and_hang_up(&self, id: &str) {
+        drop(self.add(id));
+    }
+
+    /// The other end of a socket that is added.
+    fn add(&self, id: &str) -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        self.sockets.add(id, self.sockets.wrap(near, Side::Client).unwrap()).unwrap();
+        listener.accept().unwrap().0
     }
 
     /// The key that the load is on.
@@ -55,9 +84,19 @@ impl House {
     }
 
     pub fn serve_at(&self, at: SocketAddr) -> AdminServer {
+        self.admin_at(at).serve().unwrap()
+    }
+
+    /// With the registry of sockets as well.
+    pub fn serve_with_sockets(&self) -> AdminServer {
+        let admin = self.admin_at(([127, 0, 0, 1], 0).into());
+        admin.sockets("talks", self.sockets.clone()).serve().unwrap()
+    }
+
+    fn admin_at(&self, at: SocketAddr) -> Admin {
         let admin = Admin::new(AdminConfig::default().listen(at).token(TOKEN)).unwrap();
         let admin = admin.pool("models", self.groups.pool().clone()).groups(self.groups.clone());
-        admin.events(self.events.clone()).serve().unwrap()
+        admin.events(self.events.clone())
     }
 
     /// Asks the group, which has one endpoint; whether there was an answer in this time.

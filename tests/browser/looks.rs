@@ -41,7 +41,10 @@ return found;";
 #[ignore = "needs Chromium and its driver: .ci/browser"]
 fn all_text_can_be_read_in_light_and_dark_at_a_desk_and_on_a_phone() {
     let house = House::new();
-    let (admin, browser) = (house.serve(), Browser::start());
+    (0..110).for_each(|n| house.talk(&format!("visitor-{n:03}")));
+    house.talk(&"long".repeat(60));
+    house.talk_and_hang_up("lost");
+    let (admin, browser) = (house.serve_with_sockets(), Browser::start());
     browser.open(&admin.url());
     let long = Duration::from_secs(60);
     house.server.plan(Reply::status(429).retry_after(long));
@@ -52,7 +55,10 @@ fn all_text_can_be_read_in_light_and_dark_at_a_desk_and_on_a_phone() {
         browser.see("#events", |text| text.contains("timed out"));
         browser.see("#verdict-head", |text| text == "The pool is the bottleneck.");
         browser.see("tr[data-endpoint=paid]", |text| text.contains("rests for"));
+        browser.see("tr[data-sockets=talks]", |text| text.contains("lost: 1"));
         browser.click("#do summary");
+        browser.click("details[data-sockets=talks] summary");
+        browser.see("details[data-sockets=talks] .none", |text| text.starts_with("More from "));
         let backs = ["light", "dark"].map(|scheme| {
             for width in [1280, 820, 390] {
                 browser.look(scheme, width);

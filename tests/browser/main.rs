@@ -3,4 +3,5 @@
 mod driver;
 mod house;
 mod looks;
+mod sockets;
 mod under_load;

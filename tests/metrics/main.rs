@@ -6,6 +6,7 @@ mod endpoints;
 mod groups;
 mod keys;
 mod parse;
+mod sockets;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -24,6 +24,7 @@ mod report;
 mod round_trip;
 mod server;
 mod share;
+mod sockets;
 mod tls;
 mod watched;
 
@@ -60,6 +61,7 @@ Measures the rows asked for, or all:
      tower's p2c for scale
  13  the admin endpoints: stats of 100 keys (aim: under 1 ms), details of 100 and 1000
  14  get and put back with an observer and a log of events (aim: less than 15 ns more than without)
+ 15  WebSockets: add, get, remove and a health check of 100; 10 000 idle ones
 
 Exits with 1 if a target is missed.";
 
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         ["--as-tls-client", which, url, pem] => {
             tls::client(which, url, pem).map(|()| ExitCode::SUCCESS)
         }
+        ["--as-sockets", addr, count] => sockets::memory(addr, count).map(|()| ExitCode::SUCCESS),
         ["--as-keyed"] => keyed::memory().map(|()| ExitCode::SUCCESS),
         _ if words.iter().any(|word| matches!(*word, "-h" | "--help")) => {
             println!("{HELP}");
@@ -88,11 +91,11 @@ fn main() -> ExitCode {
 fn compare(words: &[&str]) -> Outcome<ExitCode> {
     let mut rows: Vec<u8> = words
         .iter()
-        .map(|word| word.parse().ok().filter(|row| (1..=14).contains(row)))
+        .map(|word| word.parse().ok().filter(|row| (1..=15).contains(row)))
         .collect::<Option<_>>()
-        .ok_or("rows are numbers from 1 to 14; see --help")?;
+        .ok_or("rows are numbers from 1 to 15; see --help")?;
     if rows.is_empty() {
-        rows.extend(1..=14);
+        rows.extend(1..=15);
     }
     if cfg!(debug_assertions) {
         println!("This is a debug build: its figures say nothing. Use --release.");
@@ -114,7 +117,8 @@ fn compare(words: &[&str]) -> Outcome<ExitCode> {
             11 => chat::stream(&mut table)?,
             12 => pick::measure(&mut table)?,
             13 => watched::answers(&mut table)?,
-            _ => watched::turns(&mut table)?,
+            14 => watched::turns(&mut table)?,
+            _ => sockets::measure(&mut table)?,
         }
     }
     Ok(if table.end() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -139,6 +139,8 @@ const whyWaits = (pool, key) => {
 const verdict = details => {
   const closed = details.pools.filter(pool => pool.closed).map(pool => pool.name);
   if (closed.length) return ["closed", closed.length === 1 ? "A pool is closed." : "Pools are closed.", listed(closed)];
+  const shut = (details.sockets ?? []).filter(it => it.closed).map(it => it.name);
+  if (shut.length) return ["closed", "WebSockets are closed.", listed(shut)];
   const keys = details.pools.flatMap(pool => pool.keys.map(key => ({ pool, key }))).sort((a, b) => b.key.waiting - a.key.waiting);
   const waits = keys.filter(({ key }) => key.waiting).map(({ pool, key }) => whyWaits(pool, key));
   const full = waits.filter(it => it.full).map(it => it.text);
@@ -147,6 +149,8 @@ const verdict = details => {
   const short = details.groups.filter(group => group.waiting).map(group => `${group.name}: ${number(group.waiting)} waiting for an endpoint`);
   if (short.length) return ["full", "Endpoints are the bottleneck.", listed([...short, ...rests])];
   if (waits.length) return ["waits", "Callers wait, and no limit is reached.", listed(waits.map(it => it.text))];
+  const held = (details.sockets ?? []).filter(it => it.waiting).map(it => `${it.name}: ${number(it.waiting)} waiting`);
+  if (held.length) return ["waits", "Callers wait for WebSockets.", listed(held)];
   const slow = keys.filter(({ key }) => key.wait_ms.p95 >= LONG_MS).map(({ key }) => `in the last minute one in twenty leases of ${key.key} waited ${time(key.wait_ms.p95)} or longer`);
   if (slow.length) return ["waits", "Nobody waits now.", listed([...slow, ...rests]).replace("in the", "In the")];
   if (rests.length) return ["waits", "No pool is the bottleneck.", listed(rests)];
@@ -342,9 +346,10 @@ const showEvents = details => {
 const TOKEN = "llm-pool-token";
 let token = "", timer = null, asking = null, last = null;
 try { token = sessionStorage.getItem(TOKEN) ?? ""; } catch { /* kept in memory then */ }
-const ask = async (path, method, signal) => {
+const ask = async (path, method, signal, body) => {
   const headers = token ? { authorization: "Bearer " + token } : {};
-  const answer = await fetch(path, { method, headers, signal, cache: "no-store", credentials: "omit" });
+  if (body) headers["content-type"] = "application/json";
+  const answer = await fetch(path, { method, headers, body, signal, cache: "no-store", credentials: "omit" });
   const json = await answer.json();
   if (!answer.ok && !json.data) throw Object.assign(new Error(json.message), { status: answer.status });
   return json;
@@ -363,7 +368,7 @@ const lost = error => {
 const show = details => {
   remember(details);
   setText(byId("version"), details.version);
-  showVerdict(details); showSums(details); showPools(details); showGroups(details); showAdvice(details); showEvents(details);
+  showVerdict(details); showSums(details); showPools(details); showGroups(details); showSockets(details); showAdvice(details); showEvents(details);
   last = details.now;
   byId("banner").hidden = true;
   byId("main").classList.remove("stale");
@@ -391,11 +396,12 @@ byId("form").addEventListener("submit", event => {
   try { sessionStorage.setItem(TOKEN, token); } catch { /* kept in memory then */ }
   poll();
 });
-for (const button of document.querySelectorAll("[data-post]")) button.addEventListener("click", async () => {
+const act = async (path, body) => {
   token = byId("token").value.trim() || token;
   setText(byId("done"), "\u2026");
-  try { setText(byId("done"), (await ask(button.dataset.post, "POST")).message); }
+  try { setText(byId("done"), (await ask(path, "POST", undefined, body && JSON.stringify(body))).message); }
   catch (error) { setText(byId("done"), error.status ? error.message : "cannot reach the server"); }
   poll();
-});
+};
+for (const button of document.querySelectorAll("[data-post]")) button.addEventListener("click", () => act(button.dataset.post));
 poll();
