@@ -14,7 +14,7 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use crate::sync::{Condvar, MutexGuard};
 
 /// Where a pool takes its time from: the system's monotonic clock, or one that a test moves.
 ///
@@ -57,6 +57,8 @@ impl ManualClock {
         let moved = |now: u64| Some(now.saturating_add(nanos(by)));
         // Cannot fail: the closure always answers.
         let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, moved);
+        #[cfg(llm_pool_shuttle)]
+        crate::sync::time_has_moved();
     }
 
     /// A [`Clock`] that shows this clock's time.
@@ -188,6 +190,8 @@ fn nanos(duration: Duration) -> u64 {
 const TICK: Duration = Duration::from_millis(10);
 
 mod ticker {
+    use parking_lot::Mutex;
+
     use super::*;
 
     /// The last tick; 0 while no ticker runs.

@@ -44,7 +44,7 @@
 //! An arrow means "uses"; there are no others.
 //!
 //! ```text
-//! error, key_error, clock, histogram, caught, fields, setters, http1: nothing below
+//! error, key_error, sync, clock, histogram, caught, fields, setters, http1: nothing below
 //! pool         -> these            generic: Manage, Slots, Pool, Lease, workers, Observer
 //! event_log    -> pool, balance    the last events of these; with the feature `websocket` also -> that
 //! keyed        -> pool, sizing     one pool a key, under shared limits; advice
@@ -111,6 +111,7 @@ mod setters;
 #[cfg(feature = "settings")]
 pub mod settings;
 pub mod sizing;
+mod sync;
 #[cfg(feature = "test-server")]
 pub mod test_server;
 #[cfg(feature = "websocket")]
@@ -125,6 +126,9 @@ pub use pool::{
     Picture, Pool, PoolConfig, RequestStats, SharedLimit, Snapshot, StartError, StateChange, Stats,
     Terms, WarmUpError, WhenUnhealthy,
 };
+#[cfg(llm_pool_shuttle)]
+#[doc(hidden)]
+pub use sync::{Bug, set_may_overtake};
 pub use ureq;
 
 /// Compiles and runs the code in the README.

@@ -95,8 +95,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
-
 pub use adaptive::Adaptive;
 pub use config::{BalanceConfig, Endpoint};
 pub use cooldown::Cooldown;
@@ -115,6 +113,7 @@ pub use strategy::{Candidate, Candidates, Draw, Strategy};
 use crate::caught::{Kept, caught, one_line, say};
 use crate::clock::{Clock, Time};
 use crate::error::{ConfigError, Problems};
+use crate::sync::{Mutex, MutexGuard};
 use book::Ticket;
 use books::Books;
 use config::check_weight;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::Condvar;
+use crate::sync::Condvar;
 
 /// Calls that wait, the first at the front.
 ///

@@ -11,7 +11,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use parking_lot::{Condvar, Mutex};
 use ureq::Agent;
 use ureq::http::HeaderValue;
 
@@ -23,6 +22,7 @@ use crate::agent::headers::visible;
 use crate::caught::{caught, say};
 use crate::clock::{Clock, Time};
 use crate::pool::{Manage, Terms};
+use crate::sync::{Condvar, Mutex};
 
 /// Where tokens come from, such as an OAuth server.
 ///

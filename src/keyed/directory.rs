@@ -14,14 +14,13 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-
-use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::clock::{Clock, Time};
 use crate::key_error::KeyError;
 use crate::pool::{Manage, Pool};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Condvar, Mutex, RwLock};
 
 pub(super) struct Directory<K, M: Manage> {
     /// By the key's hash, which few share: by chance, none do.

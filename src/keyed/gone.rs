@@ -10,10 +10,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::clock::Time;
 use crate::pool::{Heir, Left, Manage, WeakPool};
+use crate::sync::{Condvar, Mutex};
 
 pub(super) struct Gone<M: Manage> {
     pools: Mutex<Pools<M>>,

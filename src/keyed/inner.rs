@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::config::KeyedConfig;
 use super::directory::{Directory, Entry, Found, Ready};
@@ -14,6 +13,7 @@ use crate::caught::{caught, one_line, say};
 use crate::clock::{SharedDuration, Time};
 use crate::key_error::{KeyError, cut};
 use crate::pool::{GetError, Manage, Pool, WhenUnhealthy, Will};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 pub(super) struct Inner<K: Key, M: Manage> {
     pub(super) directory: Directory<K, M>,

@@ -26,11 +26,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
-use std::thread;
-
-use parking_lot::Mutex;
 
 use crate::caught::{caught, say};
+use crate::sync::{Mutex, shared_by_all, thread};
 
 /// Most checks at one time in the process.
 const MOST: usize = 8;
@@ -55,8 +53,10 @@ pub(super) fn give_up(check: u64) {
     start_checkers();
 }
 
-static ROUND: Mutex<Round> =
-    Mutex::new(Round { due: VecDeque::new(), under_way: Vec::new(), last_check: 0 });
+shared_by_all! {
+    static ROUND: Mutex<Round> =
+        Mutex::new(Round { due: VecDeque::new(), under_way: Vec::new(), last_check: 0 });
+}
 
 struct Round {
     /// Pools with checks due, the next in front. Each at most once.

@@ -4,8 +4,6 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
-
 use super::error::{GetError, Refusal};
 use super::holder::{Holder, ThreadTag};
 use super::lease::Lease;
@@ -15,6 +13,7 @@ use super::slots::{GaveUp, Grant, Joined, Late, Look, Offer, Refused, Ticket};
 use super::stats::EvictReason;
 use crate::caught::say;
 use crate::clock::Time;
+use crate::sync::channel::{Receiver, RecvTimeoutError, bounded};
 
 type Got<M> = Result<Lease<M>, GetError<<M as Manage>::Error>>;
 type Line = &'static Location<'static>;
@@ -198,6 +197,11 @@ impl<M: Manage> Wait<'_, M> {
                 None if look_at < self.deadline => Message::Grant(Grant::Look),
                 None => match self.give_up() {
                     Some(gave_up) => return Err(self.timed_out(gave_up)),
+                    #[cfg(llm_pool_shuttle)]
+                    None if crate::Bug::LostHandOff.is_planted() => {
+                        let gave_up = GaveUp { place: 1, limit: None, is_first: false };
+                        return Err(self.timed_out(gave_up));
+                    }
                     // Granted meanwhile: take it, so that nothing is lost between two threads.
                     None => match self.messages.recv() {
                         Ok(message) => message,

@@ -4,7 +4,9 @@
 use std::cell::Cell;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{self, Thread};
+
+use crate::sync::thread::{self, Thread};
+use crate::sync::thread_local;
 
 /// The thread and the source line that took a lease.
 #[derive(Clone, Debug)]

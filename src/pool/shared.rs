@@ -12,9 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
-use parking_lot::{Condvar, Mutex, MutexGuard};
-
 use super::config::PoolConfig;
 use super::ending::Will;
 use super::error::{CreateError, Picture, Refusal};
@@ -29,6 +26,8 @@ use super::stats::{EvictReason, Stats};
 use super::watching::Watching;
 use crate::caught::{Kept, caught, one_line, say};
 use crate::clock::{Clock, Time};
+use crate::sync::channel::Sender;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// What a waiting thread receives: what the books grant, or that its creation failed.
 pub(super) enum Message<M: Manage> {

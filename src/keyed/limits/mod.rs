@@ -12,14 +12,13 @@
 
 mod tree;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-
-use parking_lot::Mutex;
 
 use crate::clock::Time;
 use crate::pool::SharedLimit;
 use crate::pool::permits::{Grants, Permits, Permitted, PutBack, tell};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tree::{Level, Tree};
 
 /// No limit.

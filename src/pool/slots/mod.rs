@@ -335,6 +335,10 @@ impl<T, W: Clone> Slots<T, W> {
         self.note_hold(index, now);
         self.end(index, item, reason);
         self.put_back_permit();
+        #[cfg(llm_pool_shuttle)]
+        if crate::Bug::LostWakeUp.is_planted() {
+            return;
+        }
         self.settle(now);
     }
 

@@ -50,7 +50,7 @@ impl Rules {
             nearly_full: config.nearly_full,
             is_observed: config.observer.is_some(),
             full_above: usize::MAX,
-            moment: if config.clock.is_system() { MOMENT } else { Duration::ZERO },
+            moment: if has_moments(config) { MOMENT } else { Duration::ZERO },
         };
         rules.set_max_size(config.max_size);
         rules
@@ -62,4 +62,12 @@ impl Rules {
         let share = self.nearly_full.map(|share| max_size as u128 * u128::from(share) / 100);
         self.full_above = share.and_then(|share| share.try_into().ok()).unwrap_or(usize::MAX);
     }
+}
+
+fn has_moments(config: &PoolConfig) -> bool {
+    #[cfg(llm_pool_shuttle)]
+    if crate::sync::may_overtake() {
+        return true;
+    }
+    config.clock.is_system()
 }
