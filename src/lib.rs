@@ -38,6 +38,7 @@
 //! - `settings`, with the feature of that name, has all settings from one TOML file.
 //! - `websocket`, with the feature of that name, keeps WebSockets by name, bounded and in health.
 //! - `test_server`, with the feature of that name, is a stand-in for an LLM server.
+//! - [`guide`] has pages to read: what limits do to many calls, and what things cost where there are many.
 //!
 //! # Modules
 //!
@@ -97,6 +98,7 @@ mod error;
 mod event_log;
 #[cfg(feature = "log-kv")]
 mod fields;
+pub mod guide;
 mod histogram;
 #[cfg(any(feature = "admin", feature = "test-server"))]
 mod http1;

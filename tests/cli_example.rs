@@ -1,37 +1,16 @@
 //! The example `cli`, run as its user runs it. A plain `cargo test` builds it; with one named test
 //! alone it is the one that `cargo build --example cli` last built.
 
-use std::env::consts::EXE_SUFFIX;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+#[path = "support/example.rs"]
+mod example;
 
+use std::process::Command;
+
+use example::run;
 use llm_pool::test_server::TestServer;
 
-/// The program, with no key but those that a test gives it, and no proxy.
 fn cli(arguments: &[&str]) -> Command {
-    let mut directory: PathBuf = std::env::current_exe().unwrap();
-    directory.pop();
-    directory.pop();
-    let path = directory.join("examples").join(format!("cli{EXE_SUFFIX}"));
-    assert!(path.exists(), "build it first: cargo build --example cli");
-    let mut command = Command::new(path);
-    for (name, _) in std::env::vars_os() {
-        let upper = name.to_string_lossy().to_uppercase();
-        if upper.ends_with("_KEY") || upper.ends_with("_PROXY") {
-            command.env_remove(name);
-        }
-    }
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn run(mut command: Command, input: &str) -> (Option<i32>, String, String) {
-    let mut child = command.spawn().unwrap();
-    // One that refuses its arguments reads nothing.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
-    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+    example::program("cli", arguments)
 }
 
 #[test]
@@ -108,29 +87,11 @@ fn a_server_that_is_not_there_is_told_with_status_1() {
 #[cfg(unix)]
 mod control_c {
     use std::io::Read;
-    use std::process::{Child, Command, Output};
-    use std::thread;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use llm_pool::test_server::{Reply, TestServer};
 
-    use super::cli;
-
-    /// Presses Ctrl-C, and returns how it ended, or that it had to be killed.
-    fn interrupt(mut child: Child) -> (Option<i32>, String) {
-        let pressed = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-        assert!(pressed.unwrap().success());
-        let began = Instant::now();
-        while child.try_wait().unwrap().is_none() {
-            // A second is promised; the rest is for a machine that is busy.
-            if began.elapsed() > Duration::from_secs(10) {
-                child.kill().unwrap();
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        let Output { status, stderr, .. } = child.wait_with_output().unwrap();
-        (status.code(), String::from_utf8(stderr).unwrap())
-    }
+    use super::{cli, example};
 
     #[test]
     fn ends_a_stream_in_its_midst() {
@@ -140,7 +101,7 @@ mod control_c {
         let mut child =
             cli(&["--url", &url, "--model", "m", "--stream", "Go on."]).spawn().unwrap();
         child.stdout.as_mut().unwrap().read_exact(&mut [0; 10]).unwrap();
-        let (status, err) = interrupt(child);
+        let (status, _, err) = example::interrupt(child);
         assert_eq!(status, Some(130), "{err}");
         assert!(err.contains("compatible:m: stopped") && err.contains("of text had come"), "{err}");
     }
@@ -151,7 +112,7 @@ mod control_c {
         let url = format!("{}/v1", server.url());
         let child = cli(&["--url", &url, "--model", "m", "Hello?"]).spawn().unwrap();
         server.wait_until(Duration::from_secs(20), |stats| stats.in_flight == 1).unwrap();
-        let (status, err) = interrupt(child);
+        let (status, _, err) = example::interrupt(child);
         assert_eq!(status, Some(130), "{err}");
         assert!(err.contains("compatible:m: stopped"), "{err}");
     }

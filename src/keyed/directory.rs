@@ -11,11 +11,15 @@
 //! The thread that adds an entry makes its pool; those that want the same key wait at the entry,
 //! and those that want another key do not. A pool is closed before its entry is removed, so a
 //! thread that had found the entry meanwhile finds the pool closed, and looks again.
+//!
+//! A second lock, taken inside the first or alone, guards the order of the last uses, which only an
+//! eviction asks for.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
+use super::by_use::{ByUse, Look, Step};
 use crate::clock::{Clock, Time};
 use crate::key_error::KeyError;
 use crate::pool::{Manage, Pool};
@@ -26,6 +30,8 @@ pub(super) struct Directory<K, M: Manage> {
     /// By the key's hash, which few share: by chance, none do.
     entries: RwLock<Entries<K, M>>,
     hasher: RandomState,
+    /// The same entries, for [`Directory::next_by_use`].
+    in_order: Mutex<ByUse<Arc<Entry<K, M>>>>,
     max_pools: usize,
     /// The number of the last use: see [`Directory::note_use`].
     last_use: AtomicU64,
@@ -62,6 +68,9 @@ pub(super) struct Ready<M: Manage> {
     pub(super) has_common_size: bool,
 }
 
+/// Unlike the number of any use.
+const UNUSED: u64 = u64::MAX;
+
 /// What there is for a key.
 pub(super) enum Found<K, M: Manage> {
     There(Arc<Entry<K, M>>),
@@ -76,6 +85,7 @@ impl<K: Hash + Eq + Clone, M: Manage> Directory<K, M> {
         Self {
             entries: RwLock::new(Entries { by_hash: HashMap::default(), count: 0 }),
             hasher: RandomState::new(),
+            in_order: Mutex::new(ByUse::new()),
             max_pools,
             last_use: AtomicU64::new(0),
             next_number: AtomicU64::new(0),
@@ -117,6 +127,9 @@ impl<K: Hash + Eq + Clone, M: Manage> Directory<K, M> {
             if same(&alike, now_alike) {
                 entries.by_hash.entry(hash).or_default().push(added.clone());
                 entries.count += 1;
+                // Behind all that were used, since it is about to be.
+                let used_at = self.last_use.load(Ordering::Relaxed) + 1;
+                self.in_order.lock().put(number, used_at, added.clone());
                 return Found::Added(added);
             }
         }
@@ -131,6 +144,7 @@ impl<K: Hash + Eq + Clone, M: Manage> Directory<K, M> {
             entries.by_hash.remove(&entry.hash);
         }
         entries.count -= 1;
+        self.in_order.lock().remove(entry.number);
     }
 
     /// In the order in which they were first asked for.
@@ -154,11 +168,28 @@ impl<K: Hash + Eq + Clone, M: Manage> Directory<K, M> {
         }
     }
 
-    /// The least recently used first.
+    /// All of them, the least recently used first.
     pub(super) fn by_use(&self) -> Vec<Arc<Entry<K, M>>> {
         let mut all = self.all();
         all.sort_by_cached_key(|entry| entry.used_at.load(Ordering::Relaxed));
         all
+    }
+
+    /// Begins to look through the entries, the least recently used first.
+    pub(super) fn look_by_use(&self) -> Look {
+        Look::new(self.last_use.load(Ordering::Relaxed))
+    }
+
+    /// The next entry of such a look.
+    pub(super) fn next_by_use(&self, look: &mut Look) -> Option<Arc<Entry<K, M>>> {
+        loop {
+            // A lock for each step: there may be many.
+            match self.in_order.lock().step(look, |entry| entry.used_at()) {
+                Step::Found(entry) => return Some(entry),
+                Step::Moved => {}
+                Step::End => return None,
+            }
+        }
     }
 }
 
@@ -168,12 +199,16 @@ impl<K, M: Manage> Entry<K, M> {
             key,
             hash,
             number,
-            // Unlike the number of any use.
-            used_at: AtomicU64::new(u64::MAX),
+            used_at: AtomicU64::new(UNUSED),
             made: OnceLock::new(),
             making: Mutex::new(()),
             is_made: Condvar::new(),
         }
+    }
+
+    /// The number of its last use, if there was one.
+    fn used_at(&self) -> Option<u64> {
+        Some(self.used_at.load(Ordering::Relaxed)).filter(|&number| number != UNUSED)
     }
 
     /// The pool, or why the key was refused; `None` while it is being made.

@@ -7,6 +7,7 @@
 //! A pool is leaving before it is taken out of the directory, so at every moment it can be found in
 //! one of the two places. One lock, under which nothing else is locked, waited for or ended.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub(super) struct Gone<M: Manage> {
 
 struct Pools<M: Manage> {
     /// By the numbers of their entries.
-    leaving: Vec<(u64, WeakPool<M>)>,
+    leaving: BTreeMap<u64, WeakPool<M>>,
     /// The totals of those that have ended.
     ended: Left,
 }
@@ -33,33 +34,31 @@ const GLANCE: Duration = Duration::from_millis(1);
 
 impl<M: Manage> Gone<M> {
     pub(super) fn new(name: Arc<str>) -> Self {
-        let pools = Pools { leaving: Vec::new(), ended: Left::none(name.clone()) };
+        let pools = Pools { leaving: BTreeMap::new(), ended: Left::none(name.clone()) };
         Self { pools: Mutex::new(pools), ended: Condvar::new(), name }
     }
 
     /// The pool, closed, is about to be taken out of the directory. Its caller keeps it from ending
     /// meanwhile; doing it twice is doing it once.
     pub(super) fn leave(&self, number: u64, pool: WeakPool<M>) {
-        let mut pools = self.pools.lock();
-        if !pools.leaving.iter().any(|(other, _)| *other == number) {
-            pools.leaving.push((number, pool));
-        }
+        self.pools.lock().leaving.insert(number, pool);
     }
 
     /// Waits until the leases of all that are leaving have come home, or until `deadline`; says
     /// which.
     pub(super) fn all_home(&self, deadline: Time) -> bool {
         let leaving = self.pools.lock().leaving.clone();
-        leaving.iter().all(|(_, pool)| pool.is_home_by(deadline))
+        leaving.values().all(|pool| pool.is_home_by(deadline))
     }
 
-    /// What all of them came to so far, save those of these numbers, which the caller has from the
-    /// directory and keeps from ending.
+    /// What all of them came to so far, save those of these numbers, in their order, which the caller
+    /// has from the directory and keeps from ending.
     pub(super) fn totals(&self, but: &[u64]) -> Left {
         let mut all = Left::none(self.name.clone());
         loop {
             let mut pools = self.pools.lock();
-            let others = pools.leaving.iter().filter(|(number, _)| !but.contains(number));
+            let others =
+                pools.leaving.iter().filter(|(number, _)| but.binary_search(number).is_err());
             let kept: Vec<_> = others.map(|(_, pool)| pool.keep()).collect();
             // One that cannot be kept is neither there nor among those that have ended.
             if kept.iter().all(Option::is_some) {
@@ -79,7 +78,7 @@ impl<M: Manage> Gone<M> {
 impl<M: Manage> Heir for Gone<M> {
     fn inherit(&self, number: u64, left: Left) {
         let mut pools = self.pools.lock();
-        pools.leaving.retain(|(other, _)| *other != number);
+        pools.leaving.remove(&number);
         pools.ended.add_totals(&left);
         drop(pools);
         self.ended.notify_all();

@@ -237,18 +237,23 @@ impl<K: Key, M: Manage> Inner<K, M> {
 
     /// Evicts the least recently used key that nobody uses. Says whether there was one.
     fn evict_one(&self) -> bool {
-        let entries = self.directory.by_use();
-        let evicted = entries.iter().any(|entry| self.evict(entry));
-        // The end of a manager is the user's code, and that of another key.
-        if let Err(said) = caught(|| drop(entries)) {
-            let (pool, said) = (&self.config.pool.name, one_line(&said));
-            say!(
-                Error,
-                { pool = **pool, event = "panicked", reason = *said },
-                "pool \"{pool}\": the end of an evicted key panicked: {said}"
-            );
+        let mut look = self.directory.look_by_use();
+        while let Some(entry) = self.directory.next_by_use(&mut look) {
+            let evicted = self.evict(&entry);
+            // The end of a manager is the user's code, and that of another key.
+            if let Err(said) = caught(|| drop(entry)) {
+                let (pool, said) = (&self.config.pool.name, one_line(&said));
+                say!(
+                    Error,
+                    { pool = **pool, event = "panicked", reason = *said },
+                    "pool \"{pool}\": the end of an evicted key panicked: {said}"
+                );
+            }
+            if evicted {
+                return true;
+            }
         }
-        evicted
+        false
     }
 
     /// Evicts this one if nobody uses it. Says whether it is gone.

@@ -19,11 +19,13 @@
 //!
 //! Three locks, none of which is held while anything blocks or any user's code runs: one for the
 //! directory, one for the limits, one for the pools whose keys are gone. A pool's own lock may be held when the limits' is taken.
+//! The directory has a fourth, inside its own or alone, for the order in which keys were used.
 
 mod adapter_key;
 mod advice;
 mod base_url;
 mod by_text;
+mod by_use;
 mod config;
 mod directory;
 mod gone;

@@ -5,6 +5,7 @@
 //! check itself: those go to workers and checkers. Its lock guards the list of pools and is not held during a
 //! pass.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ pub(crate) trait Upkeep: Send + Sync {
 /// Adds a pool to the rounds; its first pass comes after `first`.
 pub(crate) fn enrol(pool: Weak<dyn Upkeep>, first: Duration) {
     let mut rounds = ROUNDS.lock();
-    rounds.visits.push(Visit { due: due_in(first), pool });
+    rounds.visit(&pool, due_in(first));
     wake(rounds);
 }
 
@@ -30,9 +31,8 @@ pub(crate) fn enrol(pool: Weak<dyn Upkeep>, first: Duration) {
 pub(crate) fn hasten(pool: &Weak<dyn Upkeep>, pause: Duration) {
     let mut rounds = ROUNDS.lock();
     let due = due_in(pause);
-    let found = rounds.visits.iter_mut().find(|visit| visit.is_of(pool) && visit.due > due);
-    if let Some(visit) = found {
-        visit.due = due;
+    if rounds.due(pool).is_some_and(|known| known > due) {
+        rounds.visit(pool, due);
         wake(rounds);
     }
 }
@@ -54,7 +54,7 @@ fn wake(mut rounds: MutexGuard<'_, Rounds>) {
 
 /// Takes a pool off the rounds. The thread ends if it was the last.
 pub(crate) fn withdraw(pool: &Weak<dyn Upkeep>) {
-    ROUNDS.lock().visits.retain(|visit| !visit.is_of(pool));
+    ROUNDS.lock().forget(pool);
     CHANGED.notify_one();
 }
 
@@ -66,56 +66,66 @@ pub(crate) fn is_here() -> bool {
 
 const NAME: &str = "llm-pool-maintenance";
 
-static ROUNDS: Mutex<Rounds> = Mutex::new(Rounds { visits: Vec::new(), running: false });
+static ROUNDS: Mutex<Rounds> =
+    Mutex::new(Rounds { visits: BTreeMap::new(), due: BTreeMap::new(), running: false });
 static CHANGED: Condvar = Condvar::new();
 
+/// There may be thousands of pools, one for each key: none of this looks at all of them.
 struct Rounds {
-    visits: Vec<Visit>,
+    /// The next visits, in their order, by when each is due and by the pool's address, which is no
+    /// other pool's while it is pointed to from here.
+    visits: BTreeMap<(Instant, usize), Weak<dyn Upkeep>>,
+    /// When the visit of each is due, by its address.
+    due: BTreeMap<usize, Instant>,
     running: bool,
 }
 
-struct Visit {
-    due: Instant,
-    pool: Weak<dyn Upkeep>,
+impl Rounds {
+    fn due(&self, pool: &Weak<dyn Upkeep>) -> Option<Instant> {
+        self.due.get(&address(pool)).copied()
+    }
+
+    /// Has the next visit of a pool at this time, and not when it was to be before.
+    fn visit(&mut self, pool: &Weak<dyn Upkeep>, due: Instant) {
+        self.forget(pool);
+        self.due.insert(address(pool), due);
+        self.visits.insert((due, address(pool)), pool.clone());
+    }
+
+    fn forget(&mut self, pool: &Weak<dyn Upkeep>) {
+        if let Some(due) = self.due.remove(&address(pool)) {
+            self.visits.remove(&(due, address(pool)));
+        }
+    }
 }
 
-impl Visit {
-    fn is_of(&self, pool: &Weak<dyn Upkeep>) -> bool {
-        self.pool.ptr_eq(pool)
-    }
+fn address(pool: &Weak<dyn Upkeep>) -> usize {
+    pool.as_ptr().cast::<()>().addr()
 }
 
 fn run() {
     let mut rounds = ROUNDS.lock();
     loop {
-        let Some(next) = rounds.visits.iter().min_by_key(|visit| visit.due) else {
+        let Some((&(due, _), pool)) = rounds.visits.first_key_value() else {
             rounds.running = false;
             return;
         };
-        if next.due > Instant::now() {
-            let due = next.due;
+        if due > Instant::now() {
             CHANGED.wait_until(&mut rounds, due);
             continue;
         }
-        // Stays on the list meanwhile, so that it can be withdrawn.
-        let pool = next.pool.clone();
-        // Whatever hastens the next visit during this one may have come too late for it to see.
-        if let Some(visit) = rounds.visits.iter_mut().find(|visit| visit.is_of(&pool)) {
-            visit.due = due_in(Duration::MAX);
-        }
+        // Stays on the list meanwhile, so that it can be withdrawn. Whatever hastens the next visit
+        // during this one may have come too late for it to see.
+        let pool = pool.clone();
+        rounds.visit(&pool, due_in(Duration::MAX));
         drop(rounds);
         // A manager's drop may run here, if its pool ends meanwhile, and may panic.
         let visit = || pool.upgrade().and_then(|pool| pool.upkeep());
         let pause = caught(visit).unwrap_or(None);
         rounds = ROUNDS.lock();
-        match (pause, rounds.visits.iter().position(|visit| visit.is_of(&pool))) {
-            (Some(pause), Some(at)) => {
-                let visit = &mut rounds.visits[at];
-                visit.due = visit.due.min(due_in(pause));
-            }
-            (None, Some(at)) => {
-                rounds.visits.swap_remove(at);
-            }
+        match (pause, rounds.due(&pool)) {
+            (Some(pause), Some(known)) => rounds.visit(&pool, known.min(due_in(pause))),
+            (None, Some(_)) => rounds.forget(&pool),
             (_, None) => {}
         }
     }

@@ -14,6 +14,7 @@ mod tree;
 
 use std::sync::{Arc, Weak};
 
+use super::by_use::Step;
 use crate::clock::Time;
 use crate::pool::SharedLimit;
 use crate::pool::permits::{Grants, Permits, Permitted, PutBack, tell};
@@ -133,13 +134,22 @@ impl Limits {
 
     /// Has one item given up, if it is wanted. Says whether there was one.
     fn reclaim_one(&self) -> bool {
-        let mut pools = self.tree.lock().pools_by_use();
-        pools.sort_unstable_by_key(|&(used_at, _)| used_at);
+        let mut look = self.tree.lock().look_by_use();
         let gives_up = |pool: Weak<dyn Permitted>| pool.upgrade().is_some_and(|p| p.give_up_idle());
-        pools
-            .into_iter()
-            .take_while(|_| self.open_wanted.load(Ordering::SeqCst))
-            .any(|(_, pool)| gives_up(pool))
+        while self.open_wanted.load(Ordering::SeqCst) {
+            // A lock for each step: there may be many.
+            let step = self.tree.lock().next_by_use(&mut look);
+            match step {
+                Step::Found(pool) => {
+                    if pool.is_some_and(gives_up) {
+                        return true;
+                    }
+                }
+                Step::Moved => {}
+                Step::End => return false,
+            }
+        }
+        false
     }
 
     fn note_open_wanted(&self, tree: &Tree) {

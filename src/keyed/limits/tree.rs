@@ -8,12 +8,16 @@
 //! busiest.
 
 #[cfg(test)]
+#[path = "tree_growth_tests.rs"]
+mod tree_growth_tests;
+#[cfg(test)]
 #[path = "tree_tests.rs"]
 mod tree_tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 
+use super::super::by_use::{ByUse, Look, Step};
 use super::{Caps, NONE};
 use crate::clock::Time;
 use crate::pool::permits::{Grant, Granted, Grants, Permitted, PutBack};
@@ -26,17 +30,25 @@ pub(super) struct Tree {
     own_max: HashMap<Arc<str>, usize>,
     pub(super) hosts: Vec<Host>,
     host_ids: HashMap<Arc<str>, usize>,
+    /// Hosts without pools, whose places are for others.
+    vacant_hosts: BTreeSet<usize>,
     /// Hosts that use or want a permit.
     active_hosts: usize,
     pub(super) members: Vec<Pool>,
     vacant: Vec<usize>,
-    /// Members that want a permit.
-    wanters: Vec<usize>,
+    /// Hosts of which a pool without a permit wants one: whether the host has any, since when the
+    /// first such pool waits, and the host. With [`Self::holders`] these are all that want one.
+    newcomers: BTreeSet<(bool, Time, usize)>,
+    /// Members that have a permit and want another one: no more than there are permits.
+    holders: BTreeSet<usize>,
     /// Items there are, and the bound on them.
     pub(super) open: usize,
     pub(super) max_open: usize,
     /// Members that want to make one more, in the order they came.
-    pub(super) open_wanters: VecDeque<usize>,
+    pub(super) open_wanters: BTreeMap<u64, usize>,
+    next_open_wanter: u64,
+    /// Members that have items.
+    owners: ByUse<usize>,
     /// Counts takes, to tell which pool was used last.
     takes: u64,
 }
@@ -56,6 +68,8 @@ pub(super) struct Host {
     /// Its pools, and those of them that use or want a permit.
     pub(super) members: usize,
     active: usize,
+    /// Its pools that want a permit and have none, by how long they wait.
+    newcomers: BTreeSet<(Time, usize)>,
 }
 
 pub(super) struct Pool {
@@ -68,7 +82,16 @@ pub(super) struct Pool {
     /// Counted as active at its host.
     active: bool,
     open: usize,
+    /// Its number among those that want to make an item.
+    wants_open: Option<u64>,
     used_at: u64,
+}
+
+impl Host {
+    /// As the host `id` is to be listed among those with newcomers.
+    fn listed(&self, id: usize) -> Option<(bool, Time, usize)> {
+        self.newcomers.first().map(|&(since, _)| (self.level.used > 0, since, id))
+    }
 }
 
 impl Level {
@@ -103,13 +126,17 @@ impl Tree {
             own_max: HashMap::new(),
             hosts: Vec::new(),
             host_ids: HashMap::new(),
+            vacant_hosts: BTreeSet::new(),
             active_hosts: 0,
             members: Vec::new(),
             vacant: Vec::new(),
-            wanters: Vec::new(),
+            newcomers: BTreeSet::new(),
+            holders: BTreeSet::new(),
             open: 0,
             max_open: caps.max_open,
-            open_wanters: VecDeque::new(),
+            open_wanters: BTreeMap::new(),
+            next_open_wanter: 0,
+            owners: ByUse::new(),
             takes: 0,
         }
     }
@@ -120,8 +147,17 @@ impl Tree {
             None => self.add_host(host.into()),
         };
         self.hosts[host].members += 1;
-        let pool =
-            Pool { host, pool: None, used: 0, wants: None, active: false, open: 0, used_at: 0 };
+        self.vacant_hosts.remove(&host);
+        let pool = Pool {
+            host,
+            pool: None,
+            used: 0,
+            wants: None,
+            active: false,
+            open: 0,
+            wants_open: None,
+            used_at: 0,
+        };
         let id = match self.vacant.pop() {
             Some(id) => {
                 self.members[id] = pool;
@@ -138,8 +174,14 @@ impl Tree {
     /// In the place of one that has no pools left, if there is one.
     fn add_host(&mut self, name: Arc<str>) -> usize {
         let max = self.own_max.get(&name).copied().unwrap_or(self.max_per_host);
-        let host = Host { name: name.clone(), level: Level::new(max), members: 0, active: 0 };
-        let id = match self.hosts.iter().position(|host| host.members == 0) {
+        let host = Host {
+            name: name.clone(),
+            level: Level::new(max),
+            members: 0,
+            active: 0,
+            newcomers: BTreeSet::new(),
+        };
+        let id = match self.vacant_hosts.pop_first() {
             Some(id) => {
                 self.host_ids.remove(&self.hosts[id].name);
                 self.hosts[id] = host;
@@ -161,6 +203,9 @@ impl Tree {
         let mut grants = self.put_back(id, used, None).grants;
         grants.append(&mut self.closed(id, open));
         self.hosts[host].members -= 1;
+        if self.hosts[host].members == 0 {
+            self.vacant_hosts.insert(host);
+        }
         self.members[id].pool = None;
         self.vacant.push(id);
         grants
@@ -170,25 +215,27 @@ impl Tree {
 
     #[inline]
     pub(super) fn take(&mut self, id: usize) -> bool {
-        let pool = &mut self.members[id];
-        let host = &mut self.hosts[pool.host];
-        if !self.total.has_room() || !host.level.has_room() {
+        let host = self.members[id].host;
+        if !self.total.has_room() || !self.hosts[host].level.has_room() {
             return false;
         }
-        self.total.used += 1;
-        host.level.used += 1;
-        pool.used += 1;
         self.takes += 1;
-        pool.used_at = self.takes;
+        self.members[id].used_at = self.takes;
+        self.total.used += 1;
+        self.change(id, |pool, level| {
+            level.used += 1;
+            pool.used += 1;
+        });
         self.note_active(id);
         true
     }
 
     pub(super) fn put_back(&mut self, id: usize, permits: usize, waits: Option<Time>) -> PutBack {
-        let pool = &mut self.members[id];
-        pool.used -= permits;
-        self.hosts[pool.host].level.used -= permits;
         self.total.used -= permits;
+        self.change(id, |pool, level| {
+            level.used -= permits;
+            pool.used -= permits;
+        });
         match waits {
             Some(_) => self.set_wants(id, waits),
             None => self.note_active(id),
@@ -206,13 +253,36 @@ impl Tree {
     }
 
     pub(super) fn set_wants(&mut self, id: usize, wants: Option<Time>) {
-        let before = std::mem::replace(&mut self.members[id].wants, wants);
-        match (before, wants) {
-            (None, Some(_)) => self.wanters.push(id),
-            (Some(_), None) => self.wanters.retain(|&other| other != id),
-            _ => {}
-        }
+        self.change(id, |pool, _| pool.wants = wants);
         self.note_active(id);
+    }
+
+    /// Changes what a pool has or wants, and keeps the lists of those who want in step.
+    #[inline]
+    fn change(&mut self, id: usize, change: impl FnOnce(&mut Pool, &mut Level)) {
+        let pool = &mut self.members[id];
+        let host_id = pool.host;
+        let host = &mut self.hosts[host_id];
+        let (listed, wanted, held) = (host.listed(host_id), pool.wants, pool.used > 0);
+        change(pool, &mut host.level);
+        let (wants, holds) = (pool.wants, pool.used > 0);
+        if (wanted, held) != (wants, holds) {
+            match wanted {
+                Some(_) if held => _ = self.holders.remove(&id),
+                Some(since) => _ = host.newcomers.remove(&(since, id)),
+                None => {}
+            }
+            match wants {
+                Some(_) if holds => _ = self.holders.insert(id),
+                Some(since) => _ = host.newcomers.insert((since, id)),
+                None => {}
+            }
+        }
+        let lists = host.listed(host_id);
+        if listed != lists {
+            listed.inspect(|listed| _ = self.newcomers.remove(listed));
+            self.newcomers.extend(lists);
+        }
     }
 
     #[inline]
@@ -245,12 +315,22 @@ impl Tree {
         self.members[id].pool.clone().map(|pool| (pool, Granted::Permit))
     }
 
+    /// Looks at no more hosts and pools than have permits, and one more, however many want one.
     fn next(&self) -> Option<usize> {
         if !self.total.has_room() {
             return None;
         }
-        let with_room = |&&id: &&usize| self.hosts[self.members[id].host].level.has_room();
-        self.wanters.iter().filter(with_room).copied().min_by_key(|&id| {
+        let has_room = |host: usize| self.hosts[host].level.has_room();
+        let with_permits = (true, Time::from_bits(0), 0);
+        let with_room = |&&(.., host): &&(bool, Time, usize)| has_room(host);
+        let (without_permits, with_permits) =
+            (self.newcomers.range(..with_permits), self.newcomers.range(with_permits..));
+        // Of the hosts without permits, none of which has its share, the first is before the rest.
+        let first = without_permits.filter(with_room).take(1);
+        let hosts = first.chain(with_permits.filter(with_room));
+        let newcomers = hosts.filter_map(|&(.., host)| self.hosts[host].newcomers.first());
+        let holders = self.holders.iter().filter(|&&id| has_room(self.members[id].host));
+        newcomers.map(|(_, id)| id).chain(holders).copied().min_by_key(|&id| {
             let pool = &self.members[id];
             let host = &self.hosts[pool.host];
             let host_has_share = self.total.is_share(host.level.used, self.active_hosts);
@@ -301,39 +381,64 @@ impl Tree {
 
     pub(super) fn open(&mut self, id: usize, wanted: bool) -> bool {
         if self.open < self.max_open && self.open_wanters.is_empty() {
-            self.open += 1;
-            self.members[id].open += 1;
+            self.add_open(id);
             return true;
         }
-        if wanted && !self.open_wanters.contains(&id) {
-            self.open_wanters.push_back(id);
+        if wanted && self.members[id].wants_open.is_none() {
+            self.open_wanters.insert(self.next_open_wanter, id);
+            self.members[id].wants_open = Some(self.next_open_wanter);
+            self.next_open_wanter += 1;
         }
         false
     }
 
+    fn add_open(&mut self, id: usize) {
+        let pool = &mut self.members[id];
+        self.open += 1;
+        pool.open += 1;
+        if pool.open == 1 {
+            self.owners.put(id as u64, pool.used_at, id);
+        }
+    }
+
     pub(super) fn stop_opening(&mut self, id: usize) {
-        self.open_wanters.retain(|&other| other != id);
+        if let Some(number) = self.members[id].wants_open.take() {
+            self.open_wanters.remove(&number);
+        }
     }
 
     pub(super) fn closed(&mut self, id: usize, items: usize) -> Grants {
         self.members[id].open -= items;
         self.open -= items;
+        if self.members[id].open == 0 {
+            self.owners.remove(id as u64);
+        }
         self.grant_open()
     }
 
     pub(super) fn grant_open(&mut self) -> Grants {
         let mut grants = Vec::new();
         while self.open < self.max_open {
-            let Some(id) = self.open_wanters.pop_front() else { break };
-            self.open += 1;
-            self.members[id].open += 1;
+            let Some((_, id)) = self.open_wanters.pop_first() else { break };
+            self.members[id].wants_open = None;
+            self.add_open(id);
             grants.extend(self.members[id].pool.clone().map(|pool| (pool, Granted::Open)));
         }
         grants
     }
 
-    pub(super) fn pools_by_use(&self) -> Vec<(u64, Weak<dyn Permitted>)> {
-        let bound = |pool: &Pool| pool.pool.clone().map(|weak| (pool.used_at, weak));
-        self.members.iter().filter_map(bound).collect()
+    /// Begins to look through the pools that have items, the least recently used first.
+    pub(super) fn look_by_use(&self) -> Look {
+        Look::new(self.takes)
+    }
+
+    /// The next of them, unless it is not bound yet.
+    pub(super) fn next_by_use(&mut self, look: &mut Look) -> Step<Option<Weak<dyn Permitted>>> {
+        let Self { owners, members, .. } = self;
+        match owners.step(look, |&id| Some(members[id].used_at)) {
+            Step::Found(id) => Step::Found(members[id].pool.clone()),
+            Step::Moved => Step::Moved,
+            Step::End => Step::End,
+        }
     }
 }

@@ -339,7 +339,11 @@ impl Driver {
         assert_eq!((tree.total.max, tree.total.wanted), (self.total, self.total));
         assert_eq!(tree.active_hosts, self.active_hosts());
         assert_eq!(self.next(), None, "somebody wants what there is");
-        assert_eq!(tree.wanters.len(), self.model.values().filter(|p| p.wants.is_some()).count());
+        let newcomers: usize = tree.hosts.iter().map(|host| host.newcomers.len()).sum();
+        let wanting = self.model.values().filter(|pool| pool.wants.is_some());
+        assert_eq!(newcomers + tree.holders.len(), wanting.count());
+        let listed = tree.hosts.iter().enumerate().filter_map(|(id, host)| host.listed(id));
+        assert_eq!(tree.newcomers, listed.collect());
         for (n, &id) in &self.ids {
             let (pool, model) = (&tree.members[id], &self.model[n]);
             assert_eq!((pool.used, pool.open), (model.used, model.open));
