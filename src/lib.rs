@@ -98,6 +98,9 @@ mod error;
 mod event_log;
 #[cfg(feature = "log-kv")]
 mod fields;
+#[cfg(all(fuzzing, feature = "admin", feature = "chat"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod guide;
 mod histogram;
 #[cfg(any(feature = "admin", feature = "test-server"))]

@@ -14,7 +14,8 @@
 //! There is no line at *trace*, and none for a get or a put-back that went well. No line is written under a
 //! lock, a logger that panics is survived, and neither text nor fields have a secret that the crate
 //! knows of: not a header's value, a token, a prompt or an answer. What your own errors print is
-//! logged as it is.
+//! logged as it is. `ureq` has lines of its own, and at *trace* they have every byte that it sends: keep
+//! that target off that level where keys must not be logged.
 //!
 //! # Events
 //!

@@ -23,7 +23,7 @@ mod draft;
 mod error;
 mod error_kind;
 mod failure;
-mod frames;
+pub(crate) mod frames;
 mod headers;
 mod hide;
 mod message;

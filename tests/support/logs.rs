@@ -10,6 +10,8 @@ type Hook = Arc<dyn Fn(&Line) + Send + Sync>;
 #[derive(Clone, Debug)]
 pub struct Line {
     pub level: Level,
+    /// The crate and module that wrote it.
+    pub target: String,
     pub text: String,
     /// Without the feature `log-kv` there are none.
     pub fields: Vec<(String, String)>,
@@ -36,7 +38,8 @@ impl Log for Keeper {
 
     fn log(&self, record: &Record<'_>) {
         let (level, text) = (record.level(), record.args().to_string());
-        let line = Line { level, text, fields: fields(record) };
+        let target = record.target().to_owned();
+        let line = Line { level, target, text, fields: fields(record) };
         self.lines.lock().unwrap().push(line.clone());
         let hooks = self.hooks.lock().unwrap();
         let of_pool = |(name, _): &(&String, &Hook)| line.text.contains(&mention(name));

@@ -47,7 +47,7 @@ pub enum Framing {
 /// connect again, and ignored.
 ///
 /// [WHATWG says]: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
-pub(super) struct Frames {
+pub(crate) struct Frames {
     framing: Framing,
     max: usize,
     buf: Vec<u8>,
@@ -70,7 +70,7 @@ pub(super) struct Frames {
 
 /// Why there is no next frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum FrameError {
+pub(crate) enum FrameError {
     /// Nothing more can be had from this body.
     #[error("one event or line of the answer is longer than {max} bytes")]
     TooLarge { max: usize },
@@ -87,7 +87,7 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 impl Frames {
     /// `max_frame` is the most bytes of one frame that are kept: the name and data of an event so
     /// far with the whole of its next line, whatever that is; or one line.
-    pub(super) fn new(framing: Framing, max_frame: usize) -> Self {
+    pub(crate) fn new(framing: Framing, max_frame: usize) -> Self {
         Self {
             framing,
             max: max_frame,
@@ -108,7 +108,7 @@ impl Frames {
     ///
     /// To be called when there is no next frame: only then is the buffer bounded, by `max_frame`
     /// and the room for one read. Frames that are not taken make it grow.
-    pub(super) fn room(&mut self) -> &mut [u8] {
+    pub(crate) fn room(&mut self) -> &mut [u8] {
         self.move_to_front();
         if self.buf.len() - self.end < ROOM {
             // Twice as much, so that a long frame is not copied at every read.
@@ -119,14 +119,14 @@ impl Frames {
     }
 
     /// The first `n` bytes of the room have been read into.
-    pub(super) fn filled(&mut self, n: usize) {
+    pub(crate) fn filled(&mut self, n: usize) {
         if !self.too_large {
             self.end += n.min(self.buf.len() - self.end);
         }
     }
 
     /// The next whole frame; `None` if more bytes are needed.
-    pub(super) fn next(&mut self) -> Result<Option<Event<'_>>, FrameError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Event<'_>>, FrameError> {
         let data = self.advance()?;
         self.give(data)
     }
@@ -136,7 +136,7 @@ impl Frames {
     /// A last line counts without its end, and an event without its blank line: servers are known
     /// to end so after `data: [DONE]`. If the body was cut, so may be the data; that is for its
     /// reader to find out, and JSON that was cut is no JSON.
-    pub(super) fn last(&mut self) -> Result<Option<Event<'_>>, FrameError> {
+    pub(crate) fn last(&mut self) -> Result<Option<Event<'_>>, FrameError> {
         let mut data = self.advance()?;
         if data.is_none() && self.line < self.end {
             let line = self.line..self.end;
