@@ -76,6 +76,24 @@
 //! | `test-server` | no | `test_server` | `httparse`, `serde_json`, `socket2` |
 //! | `websocket` | no | `websocket` | `tungstenite`, `rustls`, `webpki-roots` |
 //!
+//! # Threads, fork and signals
+//!
+//! The threads of the library are named `llm-pool-...`. Those that make items, check them or look
+//! names up end with their work; the two that all pools share, for maintenance and for the time, end
+//! after the last pool was closed or dropped. Leases that are still out need none of them.
+//!
+//! Fork before the first pool is made, and make pools in the process that uses them. Of a forking
+//! process only the thread that forks goes on in the child. Pools from before have no other there to
+//! make an item or to see to it, a lock that another thread held at that moment is held for ever, and
+//! connections are the parent's as well, so that the two would read each other's answers. Nor are
+//! pools made in such a child any better: the shared threads count as running there and do not, so
+//! that time stands still. That holds for [`agent::OriginPool::global`] too. A child that at once
+//! runs another program, as of [`std::process::Command`], is no concern: connections do not pass to it.
+//!
+//! The library handles no signal and blocks none. To end in good order on one, close the pools, which
+//! turns away those who wait, and stop the calls under way ([`agent::Stopper`]), from a thread and
+//! not in the signal handler; the examples `interrupt` and `cli` do so.
+//!
 //! # Logs
 //!
 //! Through the [`log`] crate, a line for each thing that happens and none for a get or a put-back.

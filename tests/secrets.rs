@@ -210,7 +210,7 @@ fn a_planted_secret_shows_nowhere() {
         format!("[providers.a]\nbase_url = 'http://u:{PLANTED}@h/'"),
         format!("[admin]\ntoken = '{PLANTED}'"),
         format!("[agents]\nproxy = 'http://u:{PLANTED}@ h'"),
-        format!("{PLANTED}"),
+        PLANTED.to_owned(),
     ];
     for text in wrong {
         said.error("a settings file", &Settings::parse(&text).unwrap_err());

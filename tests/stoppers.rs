@@ -2,7 +2,8 @@
 
 mod support;
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::Instant;
 
 use llm_pool::agent::{AgentConfig, AgentManager, Proxy};
@@ -49,6 +50,25 @@ fn the_reading_of_an_answer_is_ended() {
     // What had come may still be read.
     assert!(body.as_reader().read_to_string(&mut text).is_err());
     assert!(agent.is_stopped());
+}
+
+/// Of an answer whose only end is that of its connection.
+#[test]
+fn what_was_stopped_is_not_taken_for_a_whole_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let server = spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhalf of").unwrap();
+        std::io::copy(&mut stream, &mut std::io::sink()).unwrap();
+    });
+    let agent = pool().get().unwrap();
+    let stopper = agent.stopper();
+    let mut body = agent.get(format!("http://{addr}/")).call().unwrap().into_body();
+    stopper.stop();
+    let error = body.read_to_string().unwrap_err();
+    assert!(error.to_string().contains("stopped"), "{error}");
+    server.result();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! How the agents of a manager behave, and what of it `ureq` is told.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use ureq::config::{AutoHeaderValue, Config, ConfigBuilder};
@@ -50,8 +51,9 @@ pub struct AgentConfig {
     pub check_timeout: Duration,
     /// How long an idle connection is kept for the agent's next request. Default 30 s.
     pub keep_alive: Duration,
-    /// How long the addresses of a host are used before they are looked up again. Zero looks
-    /// them up for every request. Failures are not remembered. Default 300 s.
+    /// How long the addresses of a host are used before they are looked up again; sooner if it
+    /// cannot be connected to there, though not within a second. Zero looks them up for every
+    /// request. Failures are not remembered. Default 300 s.
     pub dns_ttl: Duration,
     /// Bytes of the buffer in, and as many of the buffer out, of a connection; from 4 KiB to
     /// 16 MiB. One header of a request must fit; an answer's headers may be larger, up to ureq's
@@ -277,6 +279,13 @@ impl RootCerts {
         }
         Ok(certs.into_iter().into())
     }
+}
+
+/// Tells one TLS configuration from another.
+pub(super) fn tls_hash(config: &TlsConfig) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    config.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Whether this has the outer form of a certificate: one DER sequence, as long as it says.

@@ -3,45 +3,59 @@
 //! Shared, because `ureq`'s connector holds the TLS configuration with the tickets that make the
 //! next handshake cheap: with one an agent, every agent pays a full handshake.
 //!
-//! Each connection is wrapped, for four things that `ureq` leaves open. The wait for the first
+//! Each connection is wrapped, for five things that `ureq` leaves open. The wait for the first
 //! byte of an answer, in which the model thinks, is not a pause between two bytes. A request keeps
 //! to the deadline of its lease, see [`Until`]. Reading the rest of a dropped body has a time
-//! limit, see [`read_until`]. And headers may be larger than the buffer, see [`Overflow`].
+//! limit, see [`read_until`]. Headers may be larger than the buffer, see [`Overflow`]. And an answer that
+//! is cut off by a reset or a [`Stop`] does not pass for a whole one.
 //!
 //! This file and `dns.rs` are the only ones to name `ureq::unversioned`.
 
 use std::cell::Cell;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use ureq::tls::TlsConfig;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport,
 };
 use ureq::{Error, Timeout};
 
-use super::config::is_socks;
+use super::config::{is_socks, tls_hash};
 use super::deadline::Until;
+use super::dns::CachingResolver;
+use super::pooled::Stop;
 use super::trace;
 
 /// Clones share one connector.
 #[derive(Clone)]
-pub(super) struct SharedConnector(Arc<Shared>);
+pub(super) struct SharedConnector {
+    shared: Arc<Shared>,
+    /// Of the agent whose clone it is.
+    stop: Arc<Stop>,
+}
 
 struct Shared {
     chain: DefaultConnector,
     /// Of the agents' TLS configuration.
     tls_hash: u64,
     socks: bool,
+    /// Told of hosts that could not be connected to.
+    resolver: CachingResolver,
 }
 
 impl SharedConnector {
-    pub(super) fn new(config: &ureq::config::Config) -> Self {
+    pub(super) fn new(config: &ureq::config::Config, resolver: CachingResolver) -> Self {
         let chain = DefaultConnector::default();
         let socks = has_socks(&chain);
-        Self(Arc::new(Shared { chain, tls_hash: hash(config.tls_config()), socks }))
+        let tls_hash = tls_hash(config.tls_config());
+        let shared = Arc::new(Shared { chain, tls_hash, socks, resolver });
+        Self { shared, stop: Arc::default() }
+    }
+
+    /// The same for an agent that this stops.
+    pub(super) fn of(&self, stop: Arc<Stop>) -> Self {
+        Self { shared: self.shared.clone(), stop }
     }
 }
 
@@ -53,7 +67,7 @@ impl Connector for SharedConnector {
         details: &ConnectionDetails<'_>,
         chained: Option<()>,
     ) -> Result<Option<PatientTransport>, Error> {
-        let Shared { chain, tls_hash, socks } = &*self.0;
+        let Shared { chain, tls_hash: own, socks, resolver } = &*self.shared;
         let passed = |proxy: &&ureq::Proxy| is_socks(proxy) && !proxy.is_no_proxy(details.uri);
         if !socks && details.config.proxy().filter(passed).is_some() {
             // Of a request's own configuration; ureq would panic.
@@ -63,7 +77,7 @@ impl Connector for SharedConnector {
         // ureq keeps no TLS configuration that a request brings, so a program that sets, say, a
         // time-out on every request would never resume a handshake. The agents' own configuration
         // is the agents' own, whoever brings it.
-        let own_tls = details.request_level && hash(details.config.tls_config()) != *tls_hash;
+        let own_tls = details.request_level && tls_hash(details.config.tls_config()) != *own;
         let until = Until::current();
         let timeout = within(details.timeout, until)?;
         let began = Instant::now();
@@ -75,17 +89,19 @@ impl Connector for SharedConnector {
             let opened = matches!(connected, Ok(Some(_)));
             trace::add(|trace| trace.connected(opened, began.elapsed()));
         }
+        if connected.is_err() {
+            // Perhaps it is somewhere else by now.
+            resolver.forget(details.uri);
+        }
         let connected = connected.map_err(|error| match error {
-            // ureq waits some microseconds less than it was given, and takes that for too slow a
-            // server.
-            Error::Timeout(Timeout::Connect) if timeout != details.timeout => {
-                Error::Timeout(timeout.reason)
-            }
+            // ureq says so whichever budget it was that is used up.
+            Error::Timeout(Timeout::Connect) => Error::Timeout(timeout.reason),
             error => error,
         })?;
         let overflow = Overflow::of(details.config.max_response_header_size());
-        let (asked, used) = (false, false);
-        Ok(connected.map(|inner| PatientTransport { inner, asked, used, below, until, overflow }))
+        let (asked, used, stop) = (false, false, self.stop.clone());
+        let patient = |inner| PatientTransport { inner, asked, used, below, until, stop, overflow };
+        Ok(connected.map(patient))
     }
 }
 
@@ -114,12 +130,6 @@ fn changed<'a>(
     }
 }
 
-fn hash(config: &TlsConfig) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    config.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// Whether `ureq` was built, by whichever crate of the program, with its feature `socks-proxy`.
 pub(super) fn speaks_socks() -> bool {
     has_socks(&DefaultConnector::default())
@@ -143,6 +153,7 @@ pub(super) struct PatientTransport {
     below: bool,
     /// The deadline of the request it last served or serves.
     until: Until,
+    stop: Arc<Stop>,
     /// While it holds anything, it is the input, and the buffer of `inner` is empty.
     overflow: Overflow,
 }
@@ -187,7 +198,10 @@ impl Transport for PatientTransport {
         if self.inner.buffers().input_append_buf().is_empty() {
             self.overflow.take_from(self.inner.buffers());
         }
-        let any = self.await_exactly(timeout)?;
+        let any = self.await_exactly(timeout).map_err(|error| self.cut_off(error))?;
+        if !any && self.stop.is_set() {
+            return Err(broken("it was stopped"));
+        }
         self.asked &= !any;
         self.used = true;
         if any && !self.below {
@@ -233,6 +247,28 @@ impl PatientTransport {
             done => done,
         }
     }
+
+    /// `ureq` takes a reset in the midst of a body for a proper end, which the body of an answer that
+    /// tells no length has not got.
+    fn cut_off(&self, error: Error) -> Error {
+        match error {
+            Error::Io(error)
+                if !self.asked
+                    && matches!(
+                        error.kind(),
+                        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted
+                    ) =>
+            {
+                broken("the connection was reset in the midst of an answer")
+            }
+            error => error,
+        }
+    }
+}
+
+/// An error that `ureq` passes on.
+fn broken(why: &str) -> Error {
+    Error::Io(io::Error::new(io::ErrorKind::BrokenPipe, why))
 }
 
 /// What `ureq`'s own time-outs and the deadline of the lease leave, whichever is less; an error if
@@ -379,68 +415,5 @@ pub(crate) fn read_until<T>(until: Option<Instant>, read: impl FnOnce() -> T) ->
 }
 
 #[cfg(test)]
-mod tests {
-    use parking_lot::Mutex;
-    use ureq::unversioned::transport::LazyBuffers;
-    use ureq::unversioned::transport::time::Duration as UreqDuration;
-
-    use super::*;
-
-    /// A connection whose every wait is at once over.
-    #[derive(Debug)]
-    struct Silent(Arc<Mutex<Vec<Duration>>>, LazyBuffers);
-
-    impl Transport for Silent {
-        fn buffers(&mut self) -> &mut dyn Buffers {
-            &mut self.1
-        }
-
-        fn transmit_output(&mut self, _: usize, _: NextTimeout) -> Result<(), Error> {
-            Ok(())
-        }
-
-        fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-            self.0.lock().push(*timeout.after);
-            Err(Error::Timeout(timeout.reason))
-        }
-
-        fn is_open(&mut self) -> bool {
-            true
-        }
-    }
-
-    #[test]
-    fn a_budget_is_rounded_for_the_socket_and_used_to_its_end() {
-        let waits = Arc::new(Mutex::new(Vec::new()));
-        let inner = Box::new(Silent(waits.clone(), LazyBuffers::new(1024, 1024)));
-        let (asked, used, until) = (true, false, Until::NEVER);
-        let overflow = Overflow::of(1024);
-        let below = false;
-        let mut transport = PatientTransport { inner, asked, used, below, until, overflow };
-        let budget = Duration::from_millis(59_997);
-        let timeout = NextTimeout { after: budget.into(), ..NextTimeout::default() };
-        assert!(matches!(transport.await_input(timeout), Err(Error::Timeout(Timeout::Global))));
-        let waits = waits.lock();
-        assert_eq!(waits.len(), 2);
-        assert!(waits[0] < budget && waits[0] > budget - budget / 64, "{waits:?}");
-        // Nothing was waited for, so all of it is left.
-        assert!(waits[1] > budget - Duration::from_secs(1), "{waits:?}");
-        // The next request, some microseconds later in its budget, finds the socket told.
-        let later = budget - Duration::from_micros(300);
-        assert_eq!(*steady(NextTimeout { after: later.into(), ..timeout }).after, waits[0]);
-    }
-
-    #[test]
-    fn short_budgets_and_none_are_left_alone() {
-        for after in [Duration::from_millis(999).into(), UreqDuration::NotHappening] {
-            let timeout = NextTimeout { after, ..NextTimeout::default() };
-            assert_eq!(steady(timeout), timeout);
-        }
-    }
-
-    #[test]
-    fn this_build_knows_that_it_has_no_socks() {
-        // Tells when `ureq` renames what `has_socks` looks for.
-        assert!(!speaks_socks());
-    }
-}
+#[path = "connector_tests.rs"]
+mod tests;

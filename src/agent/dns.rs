@@ -10,6 +10,11 @@
 //! has a thread of its own, so nobody's time-out ends it, and it answers even if it panics. A
 //! failure goes to those who waited for it and is not remembered: who comes later asks again.
 //!
+//! A host that could not be connected to may have moved, so the connector has it [forgotten], and the
+//! next request asks anew; at most once a second, for a server that is down may be asked for by many.
+//!
+//! [forgotten]: CachingResolver::forget
+//!
 //! Locks: `under_way` guards who looks up what, `known` what is known; `under_way` is locked
 //! first. Nothing is looked up, waited for or logged under either.
 //!
@@ -60,6 +65,7 @@ struct Cache {
 
 struct Known {
     addrs: Arc<[SocketAddr]>,
+    since: Time,
     until: Time,
 }
 
@@ -87,6 +93,9 @@ const MAX_ADDRS: usize = 16;
 
 /// A look-up that takes longer is left to itself, and who comes next begins another.
 const GIVEN_UP: Duration = Duration::from_secs(30);
+
+/// Addresses that were found within this time are not doubted.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 impl CachingResolver {
     /// Addresses are used for `ttl`; zero looks up every time.
@@ -122,6 +131,16 @@ impl CachingResolver {
             }
         };
         Ok(addrs.iter().map(|addr| SocketAddr::new(addr.ip(), port)).collect())
+    }
+
+    /// Has the host of `uri` looked up again by who asks next, unless it has just been.
+    pub(super) fn forget(&self, uri: &Uri) {
+        let Some(host) = uri.host().filter(|host| literal(host).is_none()) else { return };
+        let (host, now) = (lower_case(host), self.0.clock.now());
+        let mut known = self.0.known.write();
+        if known.get(&*host).is_some_and(|known| now.since(known.since) >= TRUSTED) {
+            known.remove(&*host);
+        }
     }
 }
 
@@ -244,7 +263,7 @@ impl Cache {
 
     fn remember(&self, host: &str, addrs: &Arc<[SocketAddr]>) {
         let now = self.clock.now();
-        let fresh = Known { addrs: addrs.clone(), until: now.after(self.ttl) };
+        let fresh = Known { addrs: addrs.clone(), since: now, until: now.after(self.ttl) };
         let mut known = self.known.write();
         if known.len() >= MAX_HOSTS && !known.contains_key(host) {
             known.retain(|_, known| now < known.until);

@@ -86,6 +86,21 @@ fn a_host_is_looked_up_once_until_its_time_is_over() {
 }
 
 #[test]
+fn a_host_that_is_doubted_is_looked_up_again_but_no_more_than_once_a_second() {
+    let bench = bench(both_families);
+    let doubt = || bench.resolver.forget(&"http://A.test:90/".parse().unwrap());
+    bench.ask("http://a.test/").unwrap();
+    for (wait, look_ups) in [(0, 1), (999, 1), (1, 2), (0, 2), (1_000, 3)] {
+        bench.time.advance(Duration::from_millis(wait));
+        doubt();
+        bench.ask("http://a.test/").unwrap();
+        assert_eq!(bench.look_ups(), look_ups, "{wait} ms later");
+    }
+    bench.resolver.forget(&"http://127.0.0.1/".parse().unwrap());
+    bench.resolver.forget(&"/nowhere".parse().unwrap());
+}
+
+#[test]
 fn zero_looks_up_every_time_and_the_longest_time_never_again() {
     let off = bench_with(Duration::ZERO, both_families);
     let ever = bench_with(Duration::MAX, both_families);

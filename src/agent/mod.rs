@@ -34,8 +34,9 @@ mod shared_use;
 pub(crate) mod trace;
 mod watch;
 
-use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::{fmt, io};
 
 pub use body::{LeasedBody, Leftover, hold, hold_with};
 pub use check::{Check, CheckError, models_url};
@@ -136,6 +137,44 @@ impl AgentManager {
         Self::with_parts(config, Clock::system(), Box::new(dns::system))
     }
 
+    /// The same with `look_up` in the place of the system's, for hosts that are to be found at
+    /// addresses of your own, and for tests of what happens when one moves. It gets the host in lower
+    /// case, may block, runs on a thread of its own and under no lock, and what it finds is kept for
+    /// [`dns_ttl`](AgentConfig#structfield.dns_ttl); an error, no address, or a panic fails the
+    /// requests that wait for it.
+    ///
+    /// ```
+    /// use llm_pool::Manage;
+    /// use llm_pool::agent::{AgentConfig, AgentManager};
+    /// use std::net::Ipv4Addr;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = llm_pool::test_server::TestServer::start()?;
+    /// # let port = server.addr().port();
+    /// # use llm_pool::agent::Proxy;
+    /// # let config = AgentConfig::default().proxy(Proxy::Direct);
+    /// let manager = AgentManager::with_look_up(config, |host| match host {
+    ///     "llm.internal" => Ok(vec![Ipv4Addr::LOCALHOST.into()]),
+    ///     _ => Err(std::io::ErrorKind::NotFound.into()),
+    /// })?;
+    /// let agent = manager.create()?;
+    /// assert_eq!(agent.get(format!("http://llm.internal:{port}/v1/models")).call()?.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_look_up(
+        config: AgentConfig,
+        look_up: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static,
+    ) -> Result<Self, ConfigError> {
+        let look_up = move |host: &str| {
+            Ok(look_up(host)?.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect())
+        };
+        Self::with_parts(config, Clock::system(), Box::new(look_up))
+    }
+
     /// With a clock that a test moves and look-ups that a test answers.
     pub(crate) fn with_parts(
         config: AgentConfig,
@@ -143,8 +182,8 @@ impl AgentManager {
         look_up: LookUp,
     ) -> Result<Self, ConfigError> {
         let ureq = config.to_ureq(connector::speaks_socks())?;
-        let connector = SharedConnector::new(&ureq);
         let resolver = CachingResolver::new(config.dns_ttl, clock, look_up);
+        let connector = SharedConnector::new(&ureq, resolver.clone());
         let shared = Arc::new(Shared {
             config,
             ureq,

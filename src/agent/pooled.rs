@@ -56,7 +56,7 @@ impl PooledAgent {
             last: last.clone(),
         };
         let config = shared.config.with_middleware(&shared.ureq, watch);
-        let (connector, resolver) = (shared.connector.clone(), shared.resolver.clone());
+        let (connector, resolver) = (shared.connector.of(stop.clone()), shared.resolver.clone());
         let agent = ureq::Agent::with_parts(config, connector, resolver);
         Self {
             agent,

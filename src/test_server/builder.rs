@@ -27,6 +27,7 @@ pub struct TestServerBuilder {
     pub(super) rules: Rules,
     scheme: String,
     host: String,
+    port: u16,
 }
 
 /// Makes what the server reads and writes out of an accepted socket.
@@ -133,12 +134,19 @@ impl TestServerBuilder {
         self
     }
 
-    /// Starts the server on a free port.
+    /// The port to listen on: that of a server before it, to play one that starts again. Default:
+    /// zero, one that is free.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Starts the server.
     ///
     /// # Errors
-    /// When no loopback port can be had or no thread started.
+    /// When the port cannot be had or no thread started.
     pub fn start(self) -> io::Result<TestServer> {
-        let listener = listen((Ipv4Addr::LOCALHOST, 0).into())?;
+        let listener = listen((Ipv4Addr::LOCALHOST, self.port).into())?;
         let addr = listener.local_addr()?;
         let url = format!("{}://{}:{}", self.scheme, self.host, addr.port());
         let shared = Arc::new(Shared::new(self));
@@ -160,6 +168,7 @@ impl Default for TestServerBuilder {
             rules: Rules::default(),
             scheme: "http".into(),
             host: "127.0.0.1".into(),
+            port: 0,
         }
     }
 }
@@ -181,6 +190,7 @@ impl fmt::Debug for TestServerBuilder {
             .field("rate_window", &self.rules.limits.window)
             .field("scheme", &self.scheme)
             .field("host", &self.host)
+            .field("port", &self.port)
             .finish()
     }
 }

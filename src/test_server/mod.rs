@@ -1,6 +1,6 @@
 //! A stand-in for an LLM server, inside the process: for tests, examples and benchmarks.
 //!
-//! It listens on loopback, on a free port, and speaks OpenAI's dialect: chat completions (whole or
+//! It listens on loopback, on a free port unless told otherwise, and speaks OpenAI's dialect: chat completions (whole or
 //! as a stream), embeddings and models, see [below](#what-it-answers). It can be told to answer
 //! late, to refuse or to misbehave, for every request or for the next few, or for those of one
 //! path, and it tells what it saw. What it does not speak it can replay: [`Reply::body`],

@@ -271,8 +271,17 @@ pub enum Fault {
     /// Resets the connection during the answer. What of the answer has not reached the client's
     /// system by then is lost.
     ResetDuringAnswer,
+    /// Answers in full, says `Connection: keep-alive`, and resets the connection.
+    ResetAfterAnswer,
+    /// Sends the answer byte by byte, with the [`pause`](Reply::pause) between them.
+    Drip,
     /// Never answers: until the client closes its end or the server stops.
     Stall,
+    /// Stops half-way through the head: until the client closes its end or the server stops.
+    StallDuringHead,
     /// Stops during the answer: until the client closes its end or the server stops.
     StallDuringAnswer,
+    /// Answers in full and then no more, as a server that vanished without a word: the connection
+    /// looks open, and stays so until the client closes its end or the server stops.
+    StallAfterAnswer,
 }

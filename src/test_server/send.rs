@@ -79,6 +79,19 @@ impl<'a> Sender<'a> {
         };
         let keep_alive = request.keep_alive && framing != Framing::UntilClose;
         self.head(answer, order, framing, keep_alive, request.old);
+        match fault {
+            Some(Fault::StallDuringHead) => {
+                self.out.truncate(self.out.len() / 2);
+                self.flush(to)?;
+                return Ok(After::Stall);
+            }
+            Some(Fault::Drip) => {
+                self.whole(body, pieces, framing);
+                let more = self.drip(order, to, flight)?;
+                return Ok(if more && keep_alive { After::GoOn } else { After::Close });
+            }
+            _ => {}
+        }
 
         let cut = fault.and_then(|fault| match fault {
             Fault::CloseDuringAnswer => Some(After::Close),
@@ -119,6 +132,8 @@ impl<'a> Sender<'a> {
         Ok(match (cut, fault) {
             (Some(cut), _) => cut,
             (None, Some(Fault::CloseAfterAnswer | Fault::LengthTooLong)) => After::Close,
+            (None, Some(Fault::ResetAfterAnswer)) => After::Reset,
+            (None, Some(Fault::StallAfterAnswer)) => After::Stall,
             _ if keep_alive => After::GoOn,
             _ => After::Close,
         })
@@ -148,7 +163,11 @@ impl<'a> Sender<'a> {
         }
         self.number_header("x-request-number", order.number);
         self.number_header("x-connection-number", self.connection);
-        if order.reply.fault == Some(Fault::CloseAfterAnswer) || (keep_alive && old) {
+        let lies = matches!(
+            order.reply.fault,
+            Some(Fault::CloseAfterAnswer | Fault::ResetAfterAnswer | Fault::StallAfterAnswer)
+        );
+        if lies || (keep_alive && old) {
             self.header("connection", "keep-alive");
         } else if !keep_alive {
             self.header("connection", "close");
@@ -162,6 +181,44 @@ impl<'a> Sender<'a> {
             self.header(name, value);
         }
         self.text("\r\n");
+    }
+
+    /// The body, all its pieces in one.
+    fn whole(&mut self, body: &[u8], pieces: &[usize], framing: Framing) {
+        if pieces.is_empty() || body.is_empty() {
+            self.out.extend_from_slice(body);
+            return;
+        }
+        let mut start = 0;
+        for &end in pieces {
+            self.piece(&body[start..end], framing);
+            start = end;
+        }
+        if framing == Framing::Chunks {
+            self.text("0\r\n\r\n");
+        }
+    }
+
+    /// Sends what is there byte by byte. False when the server has stopped meanwhile.
+    fn drip(
+        &mut self,
+        order: &Order,
+        to: &mut dyn Connection,
+        flight: &mut InFlight<'_>,
+    ) -> io::Result<bool> {
+        let last = self.out.len().saturating_sub(1);
+        for (index, byte) in self.out.iter().enumerate() {
+            if index > 0 && !self.shared.wait(order.pause) {
+                return Ok(false);
+            }
+            if index == last {
+                flight.end();
+            }
+            to.write_all(&[*byte])?;
+            to.flush()?;
+        }
+        self.out.clear();
+        Ok(true)
     }
 
     fn piece(&mut self, piece: &[u8], framing: Framing) {

@@ -239,3 +239,78 @@ fn a_stall_during_the_answer_sends_half_and_then_nothing() {
     assert!(raw.is_silent());
     assert_eq!(server.stats().in_flight, 1);
 }
+
+#[test]
+fn a_reset_after_the_answer_comes_when_the_answer_is_whole() {
+    let server = TestServer::start().unwrap();
+    let (text, error) = faulty(&server, Fault::ResetAfterAnswer, &ask("hi"));
+    let (head, told, body) = parts(&text);
+    assert_eq!((body.len(), error), (told, Some(ErrorKind::ConnectionReset)));
+    assert_eq!(header(head, "connection"), Some("keep-alive"));
+}
+
+#[test]
+fn a_stall_during_the_head_sends_half_of_it() {
+    let server = TestServer::start().unwrap();
+    server.plan(Reply::fault(Fault::StallDuringHead));
+    let mut raw = Raw::to(&server);
+    raw.post(&ask("hi"));
+    let mut start = [0; 20];
+    raw.0.read_exact(&mut start).unwrap();
+    assert!(start.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    server.disconnect_all();
+    let (rest, _) = raw.rest();
+    assert!(!rest.is_empty() && !rest.contains("\r\n\r\n"), "{rest}");
+}
+
+#[test]
+fn a_stall_after_the_answer_leaves_a_connection_on_which_nothing_more_comes() {
+    let server = TestServer::start().unwrap();
+    server.plan(Reply::fault(Fault::StallAfterAnswer));
+    let mut raw = Raw::to(&server);
+    raw.post(&ask("hi"));
+    assert!(raw.answer().head.contains("keep-alive"));
+    assert_eq!(server.stats().in_flight, 0);
+    raw.post(&ask("hi"));
+    assert!(raw.is_silent());
+    assert_eq!((server.stats().requests, server.stats().open), (1, 1));
+    drop(raw);
+    server.wait_until(SOON, |stats| stats.open == 0).unwrap();
+}
+
+#[test]
+fn an_answer_that_drips_is_whole_in_the_end_and_the_pauses_are_kept() {
+    let server = TestServer::start().unwrap();
+    let drip = || Reply::fault(Fault::Drip).pause(Duration::from_micros(100));
+    let client = agent();
+    for (body, end) in [(ask("hi"), "}"), (ask_stream("a b"), "[DONE]\n\n")] {
+        server.plan(drip());
+        let began = Instant::now();
+        let mut answer = client.post(server.chat_url()).send(body).unwrap();
+        let text = answer.body_mut().read_to_string().unwrap();
+        assert!(text.ends_with(end), "{text}");
+        assert!(began.elapsed() >= Duration::from_micros(100) * text.len() as u32);
+    }
+    // Otherwise nothing is wrong, and a stop does not wait for the last byte.
+    assert_eq!(server.stats().connections, 1);
+    server.plan(drip().pause(Duration::from_secs(1)));
+    let mut raw = Raw::to(&server);
+    raw.post(&ask("hi"));
+    raw.0.read_exact(&mut [0]).unwrap();
+    let began = Instant::now();
+    drop(server);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_server_can_start_again_at_its_port() {
+    let server = TestServer::start().unwrap();
+    let (client, port) = (agent(), server.addr().port());
+    assert_eq!(chat(&client, &server).unwrap().0, 200);
+    drop(server);
+    let server = TestServer::builder().port(port).start().unwrap();
+    assert_eq!(server.addr().port(), port);
+    assert_eq!(chat(&client, &server).unwrap().0, 200);
+    let taken = TestServer::builder().port(port).start();
+    assert_eq!(taken.unwrap_err().kind(), ErrorKind::AddrInUse);
+}
