@@ -120,7 +120,7 @@ fn scrapes(bench: &Bench) -> Outcome {
     let config = KeyedConfig::default().pool(config).max_pools(KEYS);
     let mut response = Histogram::new();
     (1..500).for_each(|ms| response.add(Duration::from_millis(ms * ms)));
-    let asked = RequestStats { requests: response.count(), response, ..RequestStats::default() };
+    let asked = RequestStats::default().requests(response.count()).response(response);
     let pool = KeyedPool::new(config, move |_: &usize| Ok(Setup::new(Asked(asked.clone()))))?;
     for key in 0..KEYS {
         drop(pool.try_get(&key)?);

@@ -114,7 +114,7 @@ pub enum EventKind {
 
 impl EventLog {
     /// Events remembered by default.
-    pub const CAPACITY: usize = 200;
+    const CAPACITY: usize = 200;
 
     /// One that remembers the last `capacity` events.
     #[must_use]
@@ -143,7 +143,7 @@ impl EventLog {
     }
 }
 
-/// Remembers [`CAPACITY`](EventLog::CAPACITY) events.
+/// Remembers 200 events.
 impl Default for EventLog {
     fn default() -> Self {
         Self::new(Self::CAPACITY)

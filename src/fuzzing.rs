@@ -35,12 +35,12 @@ pub fn frames<'a>(
 /// Takes all there are; false once there can be no more.
 fn drain(
     frames: &mut Frames,
-    next: impl Fn(&mut Frames) -> Result<Option<crate::chat::Event<'_>>, FrameError>,
+    next: impl Fn(&mut Frames) -> Result<Option<crate::chat::Frame<'_>>, FrameError>,
     got: &mut Vec<Frame>,
 ) -> bool {
     loop {
         match next(frames) {
-            Ok(Some(event)) => got.push(Ok((event.name.to_owned(), event.data.to_owned()))),
+            Ok(Some(frame)) => got.push(Ok((frame.name.to_owned(), frame.data.to_owned()))),
             Ok(None) => return true,
             Err(error) => {
                 got.push(Err(error.to_string()));

@@ -1,6 +1,38 @@
-//! A fair, blocking pool of [`ureq`] agents, for programs that call LLM and other HTTP APIs from
-//! plain threads, from rayon or thread-pool workers, or from a command-line program that is not
-//! async.
+//! A fair, blocking pool of [`ureq`](https://docs.rs/ureq/3.5) agents, for programs that call LLM and
+//! other HTTP APIs from plain threads, from rayon or thread-pool workers, or from a command-line
+//! program that is not async.
+//!
+//! Why a pool: with a client for each call, every call pays for DNS, TCP and TLS again. With one client
+//! of few connections, 500 threads whose answers take 40 s each time out in its queue. With no limit at
+//! all, the server is overrun. This pool keeps connections, holds to a limit, lets threads wait in the
+//! order they came, and tells who waited, for how long, and which setting would help.
+//!
+//! This page is a tutorial. The [guides](guide) go further into one thing each, and the modules'
+//! own pages into the details. Every example is run by the tests, against an embedded server.
+//!
+//! # 1. A first call
+//!
+//! With the feature `chat`, by the name of a provider and of a model:
+//!
+//! ```
+//! use llm_pool::keyed::ModelKey;
+//! use llm_pool::llm::{LlmConfig, Provider};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = llm_pool::test_server::TestServer::start()?;
+//! # let base = format!("{}/v1", server.url());
+//! let own = Provider::new(base).api_key("sk-..."); // or Provider::openai("sk-...") and others
+//! let pool = LlmConfig::default().provider("own", own).build()?;
+//! let key = ModelKey::new("own", "small").temperature(0.2);
+//!
+//! let reply = pool.chat(&key, "Why pool connections?")?; // waits its turn, asks, gives back
+//! println!("{} ({} tokens)", reply.text(), reply.usage().total());
+//! # assert_eq!(reply.text(), "You said: Why pool connections?");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Without it, and for requests of any other kind, a pool lends plain agents of `ureq`:
 //!
 //! ```
 //! use llm_pool::agent::{AgentConfig, AgentManager};
@@ -16,6 +48,221 @@
 //! let models = agent.get(&url).call()?.body_mut().read_to_string()?;
 //! drop(agent); // put back, with its open connection
 //! # assert!(models.contains("data"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # 2. From many threads
+//!
+//! A pool is shared by reference, or by clones, which are the same pool. Here 12 threads share 3
+//! agents; nine wait, and each is served in its turn.
+//!
+//! ```
+//! # use llm_pool::agent::{AgentConfig, AgentManager};
+//! # use llm_pool::{Pool, PoolConfig};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = llm_pool::test_server::TestServer::start()?;
+//! # let url = format!("{}/v1/models", server.url());
+//! # let manager = AgentManager::new(AgentConfig::default())?;
+//! let pool = Pool::new(PoolConfig::default().max_size(3), manager)?;
+//! std::thread::scope(|scope| {
+//!     for _ in 0..12 {
+//!         scope.spawn(|| {
+//!             let agent = pool.get().unwrap();
+//!             let status = agent.get(&url).call().unwrap().status();
+//!             assert_eq!(status, 200);
+//!         });
+//!     }
+//! });
+//! let stats = pool.stats();
+//! assert_eq!((stats.gets, stats.in_use), (12, 0));
+//! assert!(stats.created <= 3);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Take one lease at a time in a thread: one that waits for a second may be waiting for itself.
+//! How large `max_size` should be is in [`guide::sizing`].
+//!
+//! # 3. A pool for each model, or host
+//!
+//! The pool of step 1 has one of its own for every key, that is a model with its parameters, made when
+//! it is first asked for, and limits over all of them. [`agent::OriginPool`] is the same by base URL:
+//!
+//! ```
+//! use llm_pool::PoolConfig;
+//! use llm_pool::agent::{AgentConfig, OriginPool};
+//! use llm_pool::keyed::KeyedConfig;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = llm_pool::test_server::TestServer::start()?;
+//! # let url = format!("{}/v1/models", server.url());
+//! let each = PoolConfig::default().max_size(30);
+//! let limits = KeyedConfig::default().pool(each).max_per_host(60).max_total(100);
+//! let agents = OriginPool::new(limits, AgentConfig::default())?;
+//! let agent = agents.get(&url)?; // path and query do not matter
+//! assert_eq!(agent.get(&url).call()?.status(), 200);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Any other key works with a [`keyed::KeyedPool`], and anything else than an agent with a [`Manage`]
+//! of yours.
+//!
+//! # 4. Time limits
+//!
+//! A `get` waits for 30 s unless told otherwise, and a call may take as long as its own limits say. A
+//! program that has a deadline gives it once, for the wait and the call together:
+//!
+//! ```
+//! # use llm_pool::llm::{LlmConfig, Provider};
+//! use llm_pool::chat::{ChatRequest, Message};
+//! use llm_pool::keyed::ModelKey;
+//! use std::time::Duration;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = llm_pool::test_server::TestServer::start()?;
+//! # let own = Provider::new(format!("{}/v1", server.url()));
+//! # let pool = LlmConfig::default().provider("own", own).build()?;
+//! # let key = ModelKey::new("own", "small");
+//! let question = [Message::system("Be brief."), Message::user("Why?")];
+//! let request = ChatRequest::new(&question).within(Duration::from_secs(120));
+//! let reply = pool.chat(&key, request)?;
+//! println!("waited {:?} of {:?}", reply.timing().waited, reply.timing().total);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! For agents that is [`Pool::get_within`]. All limits, and which of them ends what:
+//! [`guide::timeouts`].
+//!
+//! # 5. When it fails
+//!
+//! A call that failed was tried again where that is worth it. Its error says what is wrong, for a
+//! reader and for a program:
+//!
+//! ```
+//! use llm_pool::chat::ErrorKind;
+//! # use llm_pool::keyed::ModelKey;
+//! # use llm_pool::llm::{LlmConfig, Provider};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = llm_pool::test_server::TestServer::builder().models(["small"]).start()?;
+//! # let own = Provider::new(format!("{}/v1", server.url()));
+//! # let pool = LlmConfig::default().provider("own", own).build()?;
+//! match pool.chat(&ModelKey::new("own", "huge"), "Why not?") {
+//!     Ok(reply) => println!("{}", reply.text()),
+//!     Err(error) if error.is_retryable() => eprintln!("later, after {:?}", error.retry_after()),
+//!     Err(error) => {
+//!         assert_eq!(error.kind(), ErrorKind::NotFound);
+//!         eprintln!("{error}"); // own:huge: not found (status 404, model_not_found): ...
+//!         # assert!(error.to_string().starts_with("own:huge: not found (status 404, "), "{error}");
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A wait that timed out is an error too, [`GetError`], which says what the pool was doing. Several
+//! endpoints for one model, with rests and fallbacks, are `llm::ModelGroups`. See [`guide::failure`].
+//!
+//! # 6. Streams
+//!
+//! ```
+//! # use llm_pool::keyed::ModelKey;
+//! # use llm_pool::llm::{LlmConfig, Provider};
+//! use std::io::Write;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = llm_pool::test_server::TestServer::start()?;
+//! # let own = Provider::new(format!("{}/v1", server.url()));
+//! # let pool = LlmConfig::default().provider("own", own).build()?;
+//! # let key = ModelKey::new("own", "small");
+//! for piece in pool.stream(&key, "Count to ten.")? {
+//!     print!("{}", piece?.text());
+//!     std::io::stdout().flush()?;
+//! } // at its end the client is back in the pool
+//! # assert_eq!(pool.stats().sum.in_use, 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A stream holds its client to the end, so that the limits hold for streams too. Ending one early, and
+//! streams of your own with [`agent::hold`]: [`guide::streaming`].
+//!
+//! # 7. Watching it
+//!
+//! ```
+//! # use llm_pool::keyed::ModelKey;
+//! # use llm_pool::llm::{LlmConfig, Provider};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = llm_pool::test_server::TestServer::start()?;
+//! # let own = Provider::new(format!("{}/v1", server.url()));
+//! # let pool = LlmConfig::default().provider("own", own).build()?;
+//! # pool.chat(&ModelKey::new("own", "small"), "Why not?")?;
+//! println!("{}", pool.stats()); // in all, by host, and by key
+//! for advice in pool.advice() {
+//!     println!("{advice}"); // raise max_per_host of api.example.com from 30 to 600: ...
+//! }
+//! # assert!(pool.advice().is_empty());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! There are histograms, events, logs, a status page (`admin`) and Prometheus (`metrics`):
+//! [`guide::operations`].
+//!
+//! # 8. Settings from a file
+//!
+//! With the feature `settings`. Keys do not stand in the file; it names the variable that has them.
+//!
+//! ```
+//! use llm_pool::settings::Settings;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = llm_pool::test_server::TestServer::start()?;
+//! # let text = format!("
+//! #     [pools]
+//! #     max_per_host = 60
+//! #     [providers.own]
+//! #     base_url = '{}/v1'
+//! #     [groups.small]
+//! #     endpoints = [{{ provider = 'own', model = 'small' }}]
+//! # ", server.url());
+//! let settings = Settings::parse(&text)?; // or from_file("llm-pool.toml")
+//! let groups = settings.build_groups()?;
+//! println!("{}", groups.chat("small", "Why not?")?.text());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `llm-pool.example.toml` has every setting with its default. A file that is wrong is refused with all
+//! that is wrong in it, and one that has changed is applied to a running pool by `Settings::reload`.
+//!
+//! # 9. WebSockets
+//!
+//! With the feature `websocket`, a registry keeps sockets by name, alive while nobody uses them:
+//!
+//! ```
+//! use llm_pool::websocket::{WebSocketConfig, WebSockets};
+//! use std::time::Duration;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! # let url = format!("ws://{}/", listener.local_addr()?);
+//! # std::thread::spawn(move || {
+//! #     let peers = WebSockets::new(WebSocketConfig::default()).unwrap();
+//! #     let socket = peers.accept(listener.accept().unwrap().0).unwrap();
+//! #     peers.add("peer", socket).unwrap();
+//! #     let mut peer = peers.get("peer").unwrap();
+//! #     let said = peer.receive(Duration::from_secs(9)).unwrap();
+//! #     peer.send(said).unwrap();
+//! # });
+//! let sockets = WebSockets::new(WebSocketConfig::default())?;
+//! sockets.connect("caller-17", url)?;
+//! let mut socket = sockets.get("caller-17")?; // others wait their turn
+//! socket.send("hello")?;
+//! assert_eq!(socket.receive(Duration::from_secs(5))?.as_text(), Some("hello"));
 //! # Ok(())
 //! # }
 //! ```
@@ -38,7 +285,8 @@
 //! - `settings`, with the feature of that name, has all settings from one TOML file.
 //! - `websocket`, with the feature of that name, keeps WebSockets by name, bounded and in health.
 //! - `test_server`, with the feature of that name, is a stand-in for an LLM server.
-//! - [`guide`] has pages to read: what limits do to many calls, and what things cost where there are many.
+//! - [`guide`] has pages to read: sizing, time-outs, streaming, failure, operations, how the core works, and
+//!   what was measured.
 //!
 //! # Modules
 //!
@@ -119,6 +367,11 @@ mod fields;
 #[cfg(all(fuzzing, feature = "admin", feature = "chat"))]
 #[doc(hidden)]
 pub mod fuzzing;
+// Its links lead to features, too.
+#[cfg_attr(
+    not(all(feature = "admin", feature = "chat", feature = "prometheus", feature = "settings")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 pub mod guide;
 mod histogram;
 #[cfg(any(feature = "admin", feature = "test-server"))]

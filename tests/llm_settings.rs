@@ -32,7 +32,7 @@ fn refusal(pool: &LlmPool, key: &ModelKey) -> String {
     let error = pool.get(key).unwrap_err();
     assert!(matches!(error, GetError::Key(_)), "{error}");
     let stats = pool.stats();
-    assert_eq!((stats.pools_made, stats.items(), stats.hosts.len()), (0, 0, 0), "{error}");
+    assert_eq!((stats.pools_made, stats.size(), stats.hosts.len()), (0, 0, 0), "{error}");
     assert!(pool.keys().is_empty(), "{error}");
     assert_eq!(pool.try_get(key).unwrap_err().to_string(), error.to_string());
     error.to_string()

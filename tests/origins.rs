@@ -119,7 +119,7 @@ fn a_bad_url_is_refused_with_the_reason_by_every_way_of_asking_and_nothing_is_ma
         }
     }
     let stats = pool.pools().stats();
-    assert_eq!((stats.pools_made, stats.items(), stats.sum.gets), (0, 0, 0));
+    assert_eq!((stats.pools_made, stats.size(), stats.sum.gets), (0, 0, 0));
     assert!(stats.keys.is_empty() && stats.hosts.is_empty());
 }
 
@@ -169,7 +169,7 @@ fn a_bypass_works_while_no_lease_can_be_had_and_is_in_no_statistics() {
     let server = TestServer::start().unwrap();
     let url = format!("{}/v1/models", server.url());
     let manager = AgentManager::new(agents()).unwrap();
-    let pool = OriginPool::of(pools().max_total(1), manager.clone()).unwrap();
+    let pool = OriginPool::with_agents(pools().max_total(1), manager.clone()).unwrap();
     let lease = pool.get(server.url()).unwrap();
     assert!(pool.try_get(server.url()).is_err());
     let before = pool.pools().stats();
@@ -211,7 +211,7 @@ fn a_manager_of_the_caller_s_own_checks_every_origin_s_agents_alike() {
     let server = TestServer::start().unwrap();
     let health = format!("{}/health", server.url());
     let manager = AgentManager::new(agents()).unwrap().checking(health).unwrap();
-    let pool = OriginPool::of(pools(), manager).unwrap();
+    let pool = OriginPool::with_agents(pools(), manager).unwrap();
     drop((pool.get("http://a.test").unwrap(), pool.get("http://b.test").unwrap()));
     server.set_reply(Reply::status(503));
     pool.pools().check_all();

@@ -4,14 +4,17 @@ use std::fmt::{Debug, Display};
 use std::time::Duration;
 
 use llm_pool::agent::{
-    AgentConfig, AgentManager, Check, CheckError, LeasedBody, PooledAgent, Proxy, RootCerts,
+    AgentConfig, AgentManager, Check, CheckError, GlobalInUse, LeasedBody, PooledAgent, Proxy,
+    RootCerts,
 };
+use llm_pool::balance::PickError;
 use llm_pool::chat::{ChatError, ChatReply, ChatRequest};
-use llm_pool::keyed::{KeyedSnapshot, ModelKey};
+use llm_pool::keyed::{KeyError, KeyedSnapshot, ModelKey};
 use llm_pool::llm::{ChatStream, LlmLease, LlmPool, Provider};
+use llm_pool::websocket::WsError;
 use llm_pool::{
-    Clock, ConfigError, EventLog, EvictReason, GetError, Histogram, Lease, Manage, ManualClock,
-    Pool, PoolConfig, Snapshot, StartError, Stats,
+    Clock, ConfigError, CreateError, EventLog, EvictReason, GetError, Histogram, Lease, Manage,
+    ManualClock, Pool, PoolConfig, Snapshot, StartError, Stats, WarmUpError,
 };
 
 const SECRET: &str = "sk-planted-secret";
@@ -73,6 +76,22 @@ fn calls_their_streams_and_their_errors_go_from_thread_to_thread() {
     fn send<T: Send + 'static>() {}
     send::<ChatStream<LlmLease>>();
     assert_eq!(size_of::<Result<(), ChatError>>(), size_of::<usize>());
+}
+
+#[test]
+fn every_error_can_be_boxed_and_sent_to_another_thread() {
+    fn error<E: std::error::Error + Send + Sync + 'static>() {}
+    error::<ConfigError>();
+    error::<GetError<CheckError>>();
+    error::<StartError<CheckError>>();
+    error::<CreateError<CheckError>>();
+    error::<WarmUpError>();
+    error::<CheckError>();
+    error::<GlobalInUse>();
+    error::<KeyError>();
+    error::<PickError>();
+    error::<ChatError>();
+    error::<WsError>();
 }
 
 #[test]

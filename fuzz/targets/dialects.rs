@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use llm_pool::chat::{Anthropic, Dialect, Draft, Event, Framing, OpenAi, Yandex};
+use llm_pool::chat::{Anthropic, Dialect, Draft, Frame, Framing, OpenAi, Yandex};
 use llm_pool::fuzzing::frames;
 
 fuzz_target!(|body: &[u8]| {
@@ -11,7 +11,7 @@ fuzz_target!(|body: &[u8]| {
     for dialect in dialects {
         let mut draft = Draft::default();
         for (name, data) in frames(Framing::Events, 1 << 16, [body]).into_iter().flatten() {
-            if let Err(error) = dialect.piece(Event::new(&name, &data), &mut draft) {
+            if let Err(error) = dialect.piece(Frame::new(&name, &data), &mut draft) {
                 assert!(error.to_string().len() < 5000);
                 break;
             }

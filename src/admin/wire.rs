@@ -97,7 +97,7 @@ impl Counts {
 impl Status {
     fn add(&mut self, stats: &KeyedStats<String>) {
         self.total_pools += stats.keys.len();
-        self.total_adapters += stats.items();
+        self.total_adapters += stats.size();
         self.available_adapters += stats.sum.idle;
         self.in_use_adapters += stats.sum.in_use;
         self.unhealthy_adapters += stats.sum.unhealthy;

@@ -34,14 +34,6 @@ pub struct Check {
     headers: Vec<(String, String)>,
 }
 
-/// The URL under which an LLM server commonly lists its models: `/models` added to the path of
-/// `base`, whether that ends with a slash or not, and before its query if it has one.
-#[must_use]
-pub fn models_url(base: &str) -> String {
-    let (path, query) = base.split_at(base.find(['?', '#']).unwrap_or(base.len()));
-    format!("{}/models{query}", path.trim_end_matches('/'))
-}
-
 /// Why a check failed. Names the URL without user, password and query.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -81,7 +73,9 @@ impl Check {
         Self { url: url.into(), headers: Vec::new() }
     }
 
-    /// `GET` of the [models](models_url) of the server at `base`.
+    /// `GET` of the list of models of the server at `base`, where LLM servers commonly have it:
+    /// `/models` added to the path of `base`, whether that ends with a slash or not, and before its
+    /// query if it has one.
     #[must_use]
     pub fn models(base: &str) -> Self {
         Self::get(models_url(base))
@@ -196,6 +190,11 @@ impl Prepared {
     }
 }
 
+fn models_url(base: &str) -> String {
+    let (path, query) = base.split_at(base.find(['?', '#']).unwrap_or(base.len()));
+    format!("{}/models{query}", path.trim_end_matches('/'))
+}
+
 fn read_to_end(body: Body) -> io::Result<()> {
     let (mut reader, mut buf, mut left) = (body.into_reader(), [0; 4096], MAX_BODY);
     loop {
@@ -214,4 +213,21 @@ fn read_to_end(body: Body) -> io::Result<()> {
 /// from a server that lists no models, comes from a server that serves.
 fn refuses(status: u16) -> bool {
     status >= 500 || matches!(status, 401 | 402 | 403 | 407 | 408 | 429)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_models_of_a_base_are_beneath_its_path() {
+        for (base, url) in [
+            ("http://h", "http://h/models"),
+            ("http://h/", "http://h/models"),
+            ("https://h:8443/v1", "https://h:8443/v1/models"),
+            ("https://h/v1/?version=2", "https://h/v1/models?version=2"),
+        ] {
+            assert_eq!(models_url(base), url);
+        }
+    }
 }

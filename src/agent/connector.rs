@@ -89,9 +89,9 @@ impl Connector for SharedConnector {
             let opened = matches!(connected, Ok(Some(_)));
             trace::add(|trace| trace.connected(opened, began.elapsed()));
         }
-        if connected.is_err() {
+        if let (Err(_), Some(host)) = (&connected, details.uri.host()) {
             // Perhaps it is somewhere else by now.
-            resolver.forget(details.uri);
+            resolver.forget(host);
         }
         let connected = connected.map_err(|error| match error {
             // ureq says so whichever budget it was that is used up.

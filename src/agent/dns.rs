@@ -133,9 +133,11 @@ impl CachingResolver {
         Ok(addrs.iter().map(|addr| SocketAddr::new(addr.ip(), port)).collect())
     }
 
-    /// Has the host of `uri` looked up again by who asks next, unless it has just been.
-    pub(super) fn forget(&self, uri: &Uri) {
-        let Some(host) = uri.host().filter(|host| literal(host).is_none()) else { return };
+    /// Has a host looked up again by who asks next, unless it has just been.
+    pub(super) fn forget(&self, host: &str) {
+        if literal(host).is_some() {
+            return;
+        }
         let (host, now) = (lower_case(host), self.0.clock.now());
         let mut known = self.0.known.write();
         if known.get(&*host).is_some_and(|known| now.since(known.since) >= TRUSTED) {

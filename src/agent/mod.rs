@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 pub use body::{LeasedBody, Leftover, hold, hold_with};
-pub use check::{Check, CheckError, models_url};
+pub use check::{Check, CheckError};
 pub use config::{AgentConfig, Proxy, RootCerts};
 pub use global::GlobalInUse;
 pub use origins::OriginPool;

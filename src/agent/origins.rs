@@ -46,7 +46,7 @@ impl OriginPool {
     /// # Errors
     /// All settings of one of the two that cannot work, in one error.
     pub fn new(pools: KeyedConfig, agents: AgentConfig) -> Result<Self, ConfigError> {
-        Self::of(pools, AgentManager::new(agents)?)
+        Self::with_agents(pools, AgentManager::new(agents)?)
     }
 
     /// The same with agents that are [checked](AgentManager::checking): `check` says with what, for
@@ -86,7 +86,7 @@ impl OriginPool {
     ///
     /// # Errors
     /// All settings that cannot work, in one error.
-    pub fn of(pools: KeyedConfig, manager: AgentManager) -> Result<Self, ConfigError> {
+    pub fn with_agents(pools: KeyedConfig, manager: AgentManager) -> Result<Self, ConfigError> {
         Self::with_setup(pools, manager, |agents, _| Ok(agents.with_own_totals()))
     }
 

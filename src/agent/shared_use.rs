@@ -26,6 +26,11 @@ impl AgentManager {
         self.shared.resolver.addresses(host, port, limit)
     }
 
+    /// No connection could be made there: perhaps it is somewhere else by now.
+    pub(crate) fn doubt(&self, host: &str) {
+        self.shared.resolver.forget(host);
+    }
+
     /// Whether the agents would reach a host through a proxy.
     pub(crate) fn has_proxy_for(&self, secure: bool, host: &str) -> bool {
         let Some(proxy) = self.shared.ureq.proxy() else { return false };

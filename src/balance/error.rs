@@ -53,8 +53,8 @@ pub struct NotReady {
 
 impl NotReady {
     /// Whether room is what was wanting, of any endpoint: a rest takes longer.
-    #[must_use]
-    pub fn is_for_room(&self) -> bool {
+    #[cfg(feature = "chat")]
+    pub(crate) fn is_for_room(&self) -> bool {
         self.full + self.limited + self.promised > 0
     }
 

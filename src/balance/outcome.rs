@@ -94,8 +94,7 @@ impl Cause {
     ];
 
     /// Whether one such failure is enough for the endpoint to rest.
-    #[must_use]
-    pub const fn rests_at_once(self) -> bool {
+    pub(crate) const fn rests_at_once(self) -> bool {
         matches!(
             self,
             Self::Unauthorized
@@ -107,8 +106,7 @@ impl Cause {
     }
 
     /// Whether it says anything about the endpoint's health: all but [`Client`](Self::Client).
-    #[must_use]
-    pub const fn counts(self) -> bool {
+    pub(crate) const fn counts(self) -> bool {
         !matches!(self, Self::Client)
     }
 }

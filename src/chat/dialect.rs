@@ -10,7 +10,7 @@ use ureq::http::HeaderMap;
 
 use super::draft::Draft;
 use super::error::ChatError;
-use super::frames::{Event, Framing};
+use super::frames::{Frame, Framing};
 use super::message::Message;
 use super::models::{Embeddings, Model};
 use super::request::{ChatRequest, ResponseFormat, Tool, ToolChoice};
@@ -25,7 +25,7 @@ use crate::keyed::ModelKey;
 /// business.
 ///
 /// ```
-/// use llm_pool::chat::{Ask, ChatError, Dialect, Draft, Event, HttpCall, Next};
+/// use llm_pool::chat::{Ask, ChatError, Dialect, Draft, Frame, HttpCall, Next};
 /// use serde_json::{Value, json};
 ///
 /// /// Asks with `{"prompt": ...}` and is answered with `{"answer": ...}`.
@@ -43,11 +43,11 @@ use crate::keyed::ModelKey;
 ///         Ok(Next::Done)
 ///     }
 ///
-///     fn piece(&self, event: Event<'_>, draft: &mut Draft) -> Result<Next, ChatError> {
-///         if event.data == "[DONE]" {
+///     fn piece(&self, frame: Frame<'_>, draft: &mut Draft) -> Result<Next, ChatError> {
+///         if frame.data == "[DONE]" {
 ///             return Ok(Next::Done);
 ///         }
-///         draft.push_text(event.data);
+///         draft.push_text(frame.data);
 ///         Ok(Next::More)
 ///     }
 /// }
@@ -72,7 +72,7 @@ pub trait Dialect: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`answer`](Self::answer).
-    fn piece(&self, event: Event<'_>, draft: &mut Draft) -> Result<Next, ChatError>;
+    fn piece(&self, frame: Frame<'_>, draft: &mut Draft) -> Result<Next, ChatError>;
 
     /// The stream has ended, and nothing said that it was [`Done`](Next::Done). The default is that
     /// it was cut short, which is [`Next::More`]: more should have come.

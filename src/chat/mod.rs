@@ -43,7 +43,7 @@ pub use dialects::*;
 pub use draft::{Draft, Piece};
 pub use error::{ChatError, Seen};
 pub use error_kind::ErrorKind;
-pub use frames::{Event, Framing};
+pub use frames::{Frame, Framing};
 pub use message::{Message, Role, ToolCall};
 pub use models::{Embeddings, Model};
 pub use reply::{ChatReply, Finish, Timing, Usage};

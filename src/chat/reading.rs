@@ -284,8 +284,8 @@ impl<'r> Reading<'r> {
         let dialect = &*line.service.dialect;
         let frame = open.frames.next().map_err(frame_error)?;
         let next = match frame {
-            Some(event) => {
-                let next = dialect.piece(event, &mut self.draft)?;
+            Some(frame) => {
+                let next = dialect.piece(frame, &mut self.draft)?;
                 self.time_first_piece();
                 next
             }
@@ -299,8 +299,8 @@ impl<'r> Reading<'r> {
                 }
                 let begun = open.quiet_since.is_some();
                 let last = open.frames.last().map_err(frame_error);
-                let next = last.and_then(|event| match event {
-                    Some(event) => dialect.piece(event, &mut self.draft),
+                let next = last.and_then(|frame| match frame {
+                    Some(frame) => dialect.piece(frame, &mut self.draft),
                     None => Ok(Next::More),
                 });
                 let next = match next {

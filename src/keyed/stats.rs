@@ -125,20 +125,20 @@ impl<K: Key, M: Manage> KeyedPool<K, M> {
 impl<K> KeyedStats<K> {
     /// Items there are over all keys, those being created included.
     #[must_use]
-    pub fn items(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.sum.size()
     }
 
     /// The share of all items that are in use, 0 to 1; `None` if there are no items.
     #[must_use]
     pub fn utilisation(&self) -> Option<f64> {
-        share(self.sum.in_use, self.items())
+        share(self.sum.in_use, self.size())
     }
 
     /// The share of all items that are not unhealthy, 0 to 1; `None` if there are no items.
     #[must_use]
     pub fn health_rate(&self) -> Option<f64> {
-        share(self.items() - self.sum.unhealthy, self.items())
+        share(self.size() - self.sum.unhealthy, self.size())
     }
 }
 

@@ -6,10 +6,19 @@ use std::time::Duration;
 
 use super::stats::mean;
 use crate::histogram::Histogram;
+use crate::setters::setters;
 
 /// What the requests made with the items of a pool came to, as far as its
-/// [`Manage`](crate::Manage) counts them.
+/// [`Manage`](crate::Manage) counts them; that of yours sets by chaining what it counts.
+///
+/// ```
+/// use llm_pool::RequestStats;
+///
+/// let counted = RequestStats::default().requests(40).failures(1);
+/// assert_eq!(counted.success_rate(), Some(0.975));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RequestStats {
     /// Requests that ended, well or not.
     pub requests: u64,
@@ -31,6 +40,21 @@ pub struct RequestStats {
     pub tokens_in: u64,
     /// And of what was answered, reasoning included.
     pub tokens_out: u64,
+}
+
+setters! {
+    RequestStats {
+        requests: u64,
+        failures: u64,
+        connections: u64,
+        response_time: Duration,
+        response: Histogram,
+        by_class: [u64; 5],
+        unanswered: u64,
+        retries: u64,
+        tokens_in: u64,
+        tokens_out: u64,
+    }
 }
 
 impl RequestStats {

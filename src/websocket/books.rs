@@ -103,19 +103,6 @@ pub(super) struct LetGo {
     pub(super) id: Arc<str>,
     pub(super) conn: Option<Box<Conn>>,
     pub(super) reason: CloseReason,
-    /// There was a connection, here or with its holder.
-    pub(super) was_open: bool,
-}
-
-impl LetGo {
-    fn new(id: Arc<str>, place: Place, reason: CloseReason) -> Self {
-        let was_open = !matches!(place, Place::Opening | Place::Lost(..));
-        let conn = match place {
-            Place::Idle(conn) => Some(conn),
-            _ => None,
-        };
-        Self { id, conn, reason, was_open }
-    }
 }
 
 impl Books {
@@ -140,11 +127,7 @@ impl Books {
                 return Err(NoRoom::Duplicate);
             }
             let was = entry.renew(serial, now);
-            if matches!(was, Place::InUse) {
-                self.in_use = self.in_use.saturating_sub(1);
-            }
-            let reason = CloseReason::Replaced;
-            return Ok((serial, Some(LetGo::new(id.clone(), was, reason))));
+            return Ok((serial, Some(self.let_go(id.clone(), was, CloseReason::Replaced))));
         }
         let mut let_go = None;
         if self.entries.len() >= max {
@@ -168,11 +151,22 @@ impl Books {
     /// Takes an id out, and wakes all who wait for it.
     pub(super) fn remove(&mut self, id: &str, reason: CloseReason) -> Option<LetGo> {
         let (id, entry) = self.entries.remove_entry(id)?;
-        if matches!(entry.place, Place::InUse) {
+        entry.wake_all();
+        Some(self.let_go(id, entry.place, reason))
+    }
+
+    fn let_go(&mut self, id: Arc<str>, place: Place, reason: CloseReason) -> LetGo {
+        if matches!(place, Place::InUse) {
             self.in_use = self.in_use.saturating_sub(1);
         }
-        entry.wake_all();
-        Some(LetGo::new(id, entry.place, reason))
+        if !matches!(place, Place::Opening | Place::Lost(..)) {
+            self.count_end(reason);
+        }
+        let conn = match place {
+            Place::Idle(conn) => Some(conn),
+            _ => None,
+        };
+        LetGo { id, conn, reason }
     }
 
     /// Takes a socket for a lease, if it is this caller's turn; else gives the caller a place in the

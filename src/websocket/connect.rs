@@ -120,6 +120,7 @@ fn tcp(
             Err(error) => last = error,
         }
     }
+    agents.doubt(&target.host);
     Err(target.unreachable(&last, limit))
 }
 

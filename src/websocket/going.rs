@@ -107,10 +107,10 @@ impl Shared {
             if matches!(std::mem::replace(&mut entry.place, lost), Place::InUse) {
                 books.in_use = books.in_use.saturating_sub(1);
             }
+            books.count_end(ending.reason);
         } else {
             books.remove(id, ending.reason);
         }
-        books.count_end(ending.reason);
         drop(books);
         self.linger(conn, by);
         self.tell_end(id, &ending, again.is_some());
@@ -123,9 +123,6 @@ impl Shared {
     pub(super) fn see_off(&self, let_go: impl IntoIterator<Item = LetGo>) {
         for mut gone in let_go {
             let ending = Ending::of(&gone);
-            if gone.was_open {
-                self.books.lock().count_end(gone.reason);
-            }
             if let Some(conn) = gone.conn.take() {
                 // Whoever removes it need not wait for the system to have sent that.
                 self.leave(conn, Some(ending.clone()), By::Lease);
@@ -166,13 +163,17 @@ impl Shared {
         } else {
             None
         };
+        // Who left one just before has had the background come.
+        let comes = books.closing.last().is_some_and(|last| last.unsaid.is_some());
         books.closing.push(closing);
         books.look_after = FIRST_LOOK;
         drop(books);
         if let Some(mut gone) = gone {
             gone.go_on();
         }
-        self.hasten(FIRST_LOOK);
+        if !comes {
+            self.hasten(FIRST_LOOK);
+        }
     }
 
     /// Closes the registry, and waits for the peers to answer.
@@ -185,7 +186,6 @@ impl Shared {
         let ids: Vec<_> = books.entries.keys().cloned().collect();
         let reason = CloseReason::RegistryClosed;
         let gone: Vec<_> = ids.iter().filter_map(|id| books.remove(id, reason)).collect();
-        gone.iter().filter(|gone| gone.was_open).for_each(|_| books.count_end(reason));
         drop(books);
 
         let mut closing = Vec::new();

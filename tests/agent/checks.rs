@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use llm_pool::agent::{AgentManager, Check, CheckError, models_url};
+use llm_pool::agent::{AgentManager, Check, CheckError};
 use llm_pool::{Manage, Pool, PoolConfig, RequestStats, Terms};
 use ureq::{Error, Timeout};
 
@@ -195,17 +195,5 @@ fn a_check_that_cannot_be_made_is_refused_without_its_secrets() {
         assert_eq!(error.problems().len(), 1, "{error}");
         let told = error.to_string();
         assert!(told.contains(what) && !told.contains(SECRET), "{told}");
-    }
-}
-
-#[test]
-fn the_models_of_a_base_are_beneath_its_path() {
-    for (base, url) in [
-        ("http://h", "http://h/models"),
-        ("http://h/", "http://h/models"),
-        ("https://h:8443/v1", "https://h:8443/v1/models"),
-        ("https://h/v1/?version=2", "https://h/v1/models?version=2"),
-    ] {
-        assert_eq!(models_url(base), url);
     }
 }

@@ -1,6 +1,6 @@
 //! Whatever comes, a dialect reads it or says that it cannot: none panics.
 
-use llm_pool::chat::{Anthropic, Dialect, Draft, Event, Naparnik, OpenAi, Yandex};
+use llm_pool::chat::{Anthropic, Dialect, Draft, Frame, Naparnik, OpenAi, Yandex};
 use llm_pool::chat::{ChatError, HttpCall, Next};
 use llm_pool::llm::Provider;
 use llm_pool::test_server::{Reply, TestServer};
@@ -115,7 +115,7 @@ proptest! {
         for dialect in dialects() {
             let mut draft = Draft::default();
             for (name, data) in &events {
-                let _ = dialect.piece(Event::new(name, data), &mut draft);
+                let _ = dialect.piece(Frame::new(name, data), &mut draft);
                 let _ = dialect.answer(data.as_bytes(), &mut draft);
                 let _ = dialect.embeddings(data.as_bytes());
                 let _ = dialect.models(data.as_bytes());
@@ -174,7 +174,7 @@ impl Dialect for Endless {
         Ok(Next::Again)
     }
 
-    fn piece(&self, _: Event<'_>, _: &mut Draft) -> Result<Next, ChatError> {
+    fn piece(&self, _: Frame<'_>, _: &mut Draft) -> Result<Next, ChatError> {
         Ok(Next::Again)
     }
 }

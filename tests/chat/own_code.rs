@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, bounded};
 use llm_pool::chat::{
-    Ask, ChatError, Dialect, Draft, ErrorKind, Event, HttpCall, Next, Piece, Token, TokenSource,
+    Ask, ChatError, Dialect, Draft, ErrorKind, Frame, HttpCall, Next, Piece, Token, TokenSource,
 };
 use llm_pool::test_server::{Fault, Reply, TestServer};
 use llm_pool::ureq::Agent;
@@ -30,10 +30,10 @@ impl Dialect for Plain {
         Ok(Next::Done)
     }
 
-    fn piece(&self, event: Event<'_>, draft: &mut Draft) -> Result<Next, ChatError> {
-        assert!(event.data != "panic", "asked to");
-        draft.push_text(event.data);
-        match event.data {
+    fn piece(&self, frame: Frame<'_>, draft: &mut Draft) -> Result<Next, ChatError> {
+        assert!(frame.data != "panic", "asked to");
+        draft.push_text(frame.data);
+        match frame.data {
             "done" => Ok(Next::Done),
             "again" => Ok(Next::Again),
             "wrong" => Err(ChatError::malformed("it is wrong")),

@@ -99,7 +99,7 @@ fn faults_of_one_host_leave_the_shared_limits_to_the_others() {
     let wire = Wire::start();
     let each = PoolConfig::default().max_size(4).min_idle(0);
     let config = KeyedConfig::default().pool(each).max_per_host(3).max_total(4).max_open(4);
-    let pool = OriginPool::of(config, wire.manager()).unwrap();
+    let pool = OriginPool::with_agents(config, wire.manager()).unwrap();
     let silent = raw::Server::accept(|mut stream| {
         std::io::copy(&mut stream, &mut std::io::sink()).map(drop)
     });

@@ -81,7 +81,7 @@ pub fn assert_free(pool: &Keyed, load: &[(Name, usize)]) {
         let sum = pool.stats().sum;
         sum.in_use + sum.creating + sum.checking + sum.waiting == 0
     });
-    eventually(|| pool.stats().open == pool.stats().items());
+    eventually(|| pool.stats().open == pool.stats().size());
     let count: usize = load.iter().map(|&(_, count)| count).sum();
     let leases: Vec<_> = load.iter().flat_map(|&(key, count)| take(pool, key, count)).collect();
     assert_eq!(leases.len(), count);

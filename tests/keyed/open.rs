@@ -280,7 +280,7 @@ fn many_keys_under_a_narrow_bound_never_hold_more_items_than_it() {
     stop.store(true, SeqCst);
     let most = watcher.result();
     assert!((1..=4).contains(&most), "{most}");
-    assert_eq!(pool.stats().open, pool.stats().items());
+    assert_eq!(pool.stats().open, pool.stats().size());
     eventually(|| script.live() == pool.stats().open);
     for key in keys {
         assert_free(&pool, &[(key, 3)]);

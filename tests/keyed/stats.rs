@@ -31,7 +31,7 @@ fn sums_agree_with_the_keys_and_the_hosts() {
     assert_eq!(stats.sum.gets, 4 + 2 + 1 + 1);
     assert_eq!(stats.hosts[0].sum.in_use, 3);
     assert_eq!((stats.max_total, stats.max_open, stats.max_pools), (Some(7), Some(9), 8));
-    assert_eq!((stats.open, stats.items()), (6, 6));
+    assert_eq!((stats.open, stats.size()), (6, 6));
     assert_eq!(stats.utilisation(), Some(4.0 / 6.0));
     assert_eq!(stats.health_rate(), Some(1.0));
     assert_eq!((stats.pools_made, stats.pools_evicted), (3, 0));
@@ -49,7 +49,7 @@ fn sums_agree_with_the_keys_and_the_hosts() {
 fn without_items_there_are_no_rates_and_without_limits_none_is_shown() {
     let pool = keyed(config(3), &Script::new());
     let stats = pool.stats();
-    assert_eq!((stats.utilisation(), stats.health_rate(), stats.items()), (None, None, 0));
+    assert_eq!((stats.utilisation(), stats.health_rate(), stats.size()), (None, None, 0));
     assert_eq!((stats.max_total, stats.max_open), (None, None));
     assert!(
         stats.to_string().starts_with("keys 0 (max 1000), open 0 (max none)\ntotal (max none)")
@@ -66,7 +66,7 @@ fn the_health_rate_counts_what_failed_its_check() {
     pool.pool(&"b").unwrap().check_all();
     eventually(|| pool.stats().sum.unhealthy == 1);
     assert_eq!(pool.stats().health_rate(), Some(0.75));
-    assert_eq!(pool.stats().items(), 4);
+    assert_eq!(pool.stats().size(), 4);
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn sums_at_the_end_of_their_range_give_a_mean_all_the_same() {
     stats.sum.wait_time = Duration::MAX;
     (stats.sum.waits, stats.sum.waiting, stats.sum.peak_demand) = (1, 1, 2);
     assert_eq!(stats.advice()[0].mean_wait, Some(Duration::MAX));
-    let requests = RequestStats { requests: 1, response_time: Duration::MAX, ..Default::default() };
+    let requests = RequestStats::default().requests(1).response_time(Duration::MAX);
     assert_eq!(requests.mean_response_time(), Some(Duration::MAX));
 }
 

@@ -92,7 +92,7 @@ fn wait_for(tasks: Vec<Task<()>>) {
 fn assert_books_closed(pool: &Keyed, script: &Script, load: &[(Name, usize)]) {
     assert_free(pool, load);
     eventually(|| script.live() == pool.stats().open);
-    assert_eq!(pool.stats().open, pool.stats().items());
+    assert_eq!(pool.stats().open, pool.stats().size());
     assert!(pool.drain(LIMIT));
     eventually(|| script.live() == 0 && pool.stats().open == 0);
 }

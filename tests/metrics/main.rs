@@ -36,18 +36,17 @@ impl Manage for Slow {
         [millis(5), millis(6), secs(5), secs(6), secs(700)]
             .into_iter()
             .for_each(|it| response.add(it));
-        RequestStats {
-            requests: 5,
-            failures: 2,
-            connections: 1,
-            response_time: response.sum(),
-            response,
-            by_class: [0, 3, 0, 0, 1],
-            unanswered: 1,
-            retries: 4,
-            tokens_in: 100,
-            tokens_out: 7,
-        }
+        RequestStats::default()
+            .requests(5)
+            .failures(2)
+            .connections(1)
+            .response_time(response.sum())
+            .response(response)
+            .by_class([0, 3, 0, 0, 1])
+            .unanswered(1)
+            .retries(4)
+            .tokens_in(100)
+            .tokens_out(7)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What meets in the same moment: opening, closing, the background, observers.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Instant;
@@ -245,4 +246,21 @@ fn a_registry_that_ends_in_the_background_holds_no_other_up() {
     eventually(|| other.stats().messages_received == 1);
     assert!(began.elapsed() < secs(5), "{:?}", began.elapsed());
     assert_eq!(other.stats().closed(CloseReason::Lost), 0);
+}
+
+#[test]
+fn a_host_that_moved_is_found_though_its_old_address_is_known() {
+    let peers = Peers::echo();
+    let asked = AtomicUsize::new(0);
+    let look_up = move |_: &str| {
+        // Nobody listens at the first.
+        let last = if asked.fetch_add(1, Ordering::SeqCst) == 0 { 2 } else { 1 };
+        Ok(vec![Ipv4Addr::new(127, 0, 0, last).into()])
+    };
+    let agents = AgentConfig::default().proxy(Proxy::Direct);
+    let agents = AgentManager::with_look_up(agents, look_up).unwrap();
+    let sockets = WebSockets::with_agents(WebSocketConfig::default(), &agents).unwrap();
+    let url = format!("ws://moved.test:{}/", peers.addr.port());
+    assert!(matches!(sockets.connect("a", url.as_str()), Err(WsError::Unreachable { .. })));
+    eventually(|| sockets.connect("a", url.as_str()).is_ok());
 }

@@ -9,6 +9,8 @@ use llm_pool::agent::{AgentConfig, AgentManager, Proxy};
 use llm_pool::websocket::{WebSocketConfig, WebSockets};
 use tungstenite::{Message, WebSocket};
 
+use crate::support::millis;
+
 /// A server whose every connection plays the same part, and then ends.
 pub struct Peers {
     pub addr: SocketAddr,
@@ -99,8 +101,12 @@ pub fn read_to_the_end(socket: &mut WebSocket<TcpStream>) -> Option<(u16, String
     }
 }
 
-/// A registry that goes through no proxy, whatever the environment says.
-pub fn registry(config: WebSocketConfig) -> WebSockets {
+/// A registry that goes through no proxy, whatever the environment says, and waits little for peers
+/// that do not close, unless it is told to.
+pub fn registry(mut config: WebSocketConfig) -> WebSockets {
+    if config.close_timeout == WebSocketConfig::default().close_timeout {
+        config.close_timeout = millis(500);
+    }
     let agents = AgentManager::new(AgentConfig::default().proxy(Proxy::Direct)).unwrap();
     WebSockets::with_agents(config, &agents).unwrap()
 }

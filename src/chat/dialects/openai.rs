@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::super::dialect::{Ask, Dialect, HttpCall, Next};
 use super::super::draft::Draft;
 use super::super::error::ChatError;
-use super::super::frames::Event;
+use super::super::frames::Frame;
 use super::super::message::{Message, ToolCall};
 use super::super::models::{Embeddings, Model};
 use super::super::reply::{Finish, Usage};
@@ -107,14 +107,14 @@ impl Dialect for OpenAi {
         Ok(Next::Done)
     }
 
-    fn piece(&self, event: Event<'_>, draft: &mut Draft) -> Result<Next, ChatError> {
-        if event.data.starts_with("[DONE]") {
+    fn piece(&self, frame: Frame<'_>, draft: &mut Draft) -> Result<Next, ChatError> {
+        if frame.data.starts_with("[DONE]") {
             return Ok(Next::Done);
         }
-        if event.data.trim().is_empty() {
+        if frame.data.trim().is_empty() {
             return Ok(Next::More);
         }
-        let chunk: Chunk<'_> = read(event.data.as_bytes())?;
+        let chunk: Chunk<'_> = read(frame.data.as_bytes())?;
         // None for the usage, which may come unasked, or never.
         if let Some(choice) = chunk.apply(draft)? {
             choice.delta.or(choice.message).unwrap_or_default().apply(draft);

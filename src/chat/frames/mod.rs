@@ -11,14 +11,14 @@ use std::str;
 /// One server-sent event, or one line of a body of JSON lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Event<'a> {
+pub struct Frame<'a> {
     /// What `event:` said; empty if nothing did, and for a line.
     pub name: &'a str,
     /// What the `data:` lines said, with a line feed between two; or the line.
     pub data: &'a str,
 }
 
-impl<'a> Event<'a> {
+impl<'a> Frame<'a> {
     /// For a test of a [`Dialect`](super::Dialect).
     #[must_use]
     pub fn new(name: &'a str, data: &'a str) -> Self {
@@ -126,7 +126,7 @@ impl Frames {
     }
 
     /// The next whole frame; `None` if more bytes are needed.
-    pub(crate) fn next(&mut self) -> Result<Option<Event<'_>>, FrameError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
         let data = self.advance()?;
         self.give(data)
     }
@@ -136,7 +136,7 @@ impl Frames {
     /// A last line counts without its end, and an event without its blank line: servers are known
     /// to end so after `data: [DONE]`. If the body was cut, so may be the data; that is for its
     /// reader to find out, and JSON that was cut is no JSON.
-    pub(crate) fn last(&mut self) -> Result<Option<Event<'_>>, FrameError> {
+    pub(crate) fn last(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
         let mut data = self.advance()?;
         if data.is_none() && self.line < self.end {
             let line = self.line..self.end;
@@ -245,12 +245,12 @@ impl Frames {
         self.data.take()
     }
 
-    fn give(&mut self, data: Option<Range<usize>>) -> Result<Option<Event<'_>>, FrameError> {
+    fn give(&mut self, data: Option<Range<usize>>) -> Result<Option<Frame<'_>>, FrameError> {
         let Some(data) = data else { return Ok(None) };
         self.name_given = true;
         let text = |bytes| str::from_utf8(bytes).map_err(|_| FrameError::NotUtf8);
         let data = text(self.buf.get(data).unwrap_or_default())?;
-        Ok(Some(Event { name: text(&self.name)?, data }))
+        Ok(Some(Frame { name: text(&self.name)?, data }))
     }
 
     /// Drops the memory too: whoever reads on, against the rules, fills nothing.

@@ -8,13 +8,13 @@ use proptest::prelude::*;
 use super::Framing::{Events, Lines};
 use super::*;
 
-/// An event as name and data.
+/// A frame as name and data.
 type Got = Vec<Result<(String, String), FrameError>>;
 
 const MAX: usize = 1000;
 
-fn owned(event: Event<'_>) -> (String, String) {
-    (event.name.to_owned(), event.data.to_owned())
+fn owned(frame: Frame<'_>) -> (String, String) {
+    (frame.name.to_owned(), frame.data.to_owned())
 }
 
 /// Feeds a piece and takes what is whole then. Checks the memory.
@@ -25,7 +25,7 @@ fn feed(frames: &mut Frames, mut piece: &[u8], got: &mut Got) {
         room[..n].copy_from_slice(&piece[..n]);
         frames.filled(n);
         piece = &piece[n..];
-        while let Some(next) = frames.next().map(|event| event.map(owned)).transpose() {
+        while let Some(next) = frames.next().map(|frame| frame.map(owned)).transpose() {
             got.push(next);
             if frames.too_large {
                 break;
@@ -51,7 +51,7 @@ fn read_pieces<'a>(
             return got;
         }
     }
-    while let Some(last) = frames.last().map(|event| event.map(owned)).transpose() {
+    while let Some(last) = frames.last().map(|frame| frame.map(owned)).transpose() {
         got.push(last);
     }
     got

@@ -68,12 +68,12 @@ impl Dialect for Anthropic {
         Ok(Next::Done)
     }
 
-    fn piece(&self, event: frames::Event<'_>, draft: &mut Draft) -> Result<Next, ChatError> {
+    fn piece(&self, frame: frames::Frame<'_>, draft: &mut Draft) -> Result<Next, ChatError> {
         // What else there is may be of any shape: more kinds of events are to be expected.
-        if !event.name.is_empty() && !Event::is_known(event.name) || event.data.trim().is_empty() {
+        if !frame.name.is_empty() && !Event::is_known(frame.name) || frame.data.trim().is_empty() {
             return Ok(Next::More);
         }
-        read::<Event<'_>>(event.data.as_bytes())?.apply(draft)
+        read::<Event<'_>>(frame.data.as_bytes())?.apply(draft)
     }
 
     fn temperatures(&self) -> RangeInclusive<f64> {

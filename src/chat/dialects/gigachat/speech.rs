@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::super::dialect::{Ask, Dialect, HttpCall, Next};
 use super::super::super::draft::Draft;
 use super::super::super::error::ChatError;
-use super::super::super::frames::Event;
+use super::super::super::frames::Frame;
 use super::super::super::message::{Message, Role, ToolCall};
 use super::super::super::models::{Embeddings, Model};
 use super::super::super::reply::Finish;
@@ -57,8 +57,8 @@ impl Dialect for Speech {
         next
     }
 
-    fn piece(&self, event: Event<'_>, draft: &mut Draft) -> Result<Next, ChatError> {
-        let next = OpenAi::compatible().piece(event, draft);
+    fn piece(&self, frame: Frame<'_>, draft: &mut Draft) -> Result<Next, ChatError> {
+        let next = OpenAi::compatible().piece(frame, draft);
         name_finish(draft);
         next
     }

@@ -17,7 +17,7 @@ use super::super::super::dialect::{Ask, Dialect, HttpCall, Next};
 use super::super::super::draft::Draft;
 use super::super::super::error::ChatError;
 use super::super::super::error_kind::ErrorKind;
-use super::super::super::frames::Event;
+use super::super::super::frames::Frame;
 use super::super::super::headers::seconds;
 use super::super::super::reply::Finish;
 use super::super::json::read;
@@ -113,8 +113,8 @@ impl Dialect for Speech {
         Ok(Next::Again)
     }
 
-    fn piece(&self, event: Event<'_>, draft: &mut Draft) -> Result<Next, ChatError> {
-        let data = event.data.trim();
+    fn piece(&self, frame: Frame<'_>, draft: &mut Draft) -> Result<Next, ChatError> {
+        let data = frame.data.trim();
         if data.starts_with("[DONE]") {
             return Ok(self.end(draft));
         }

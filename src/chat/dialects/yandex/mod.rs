@@ -11,7 +11,7 @@ use ureq::http::HeaderMap;
 use super::super::dialect::{Ask, Dialect, HttpCall, Next};
 use super::super::draft::Draft;
 use super::super::error::ChatError;
-use super::super::frames::{Event, Framing};
+use super::super::frames::{Frame, Framing};
 
 /// Yandex Cloud's Foundation Models in their own REST API, `TextGeneration.Completion`. Made for
 /// [`Provider::yandex`](crate::llm::Provider::yandex).
@@ -108,8 +108,8 @@ impl Dialect for Yandex {
         answer::whole(body, draft)
     }
 
-    fn piece(&self, event: Event<'_>, draft: &mut Draft) -> Result<Next, ChatError> {
-        answer::line(event.data.as_bytes(), draft)
+    fn piece(&self, frame: Frame<'_>, draft: &mut Draft) -> Result<Next, ChatError> {
+        answer::line(frame.data.as_bytes(), draft)
     }
 
     fn end(&self, draft: &mut Draft) -> Next {
