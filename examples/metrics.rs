@@ -75,7 +75,7 @@ fn sockets() -> Result<(WebSockets, WebSockets), Failure> {
     sockets.add("self", sockets.wrap(near, Side::Client)?)?;
     peers.add("self", peers.wrap(listener.accept()?.0, Side::Server)?)?;
     sockets.send("self", "Why pool connections?")?;
-    sockets.check();
+    sockets.check_all();
     Ok((sockets, peers))
 }
 

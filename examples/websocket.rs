@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let echoes = echoes(&sockets, "good morning");
     println!("{echoes} of {SOCKETS} echoes came");
 
-    let report = sockets.check();
+    let report = sockets.check_all();
     println!("checked {}: {} answered", report.checked, report.answered);
     print_table("with both servers", &sockets.stats());
 

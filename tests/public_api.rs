@@ -11,7 +11,7 @@ use llm_pool::balance::PickError;
 use llm_pool::chat::{ChatError, ChatReply, ChatRequest};
 use llm_pool::keyed::{KeyError, KeyedSnapshot, ModelKey};
 use llm_pool::llm::{ChatStream, LlmLease, LlmPool, Provider};
-use llm_pool::websocket::WsError;
+use llm_pool::websocket::WebSocketError;
 use llm_pool::{
     Clock, ConfigError, CreateError, EventLog, EvictReason, GetError, Histogram, Lease, Manage,
     ManualClock, Pool, PoolConfig, Snapshot, StartError, Stats, WarmUpError,
@@ -91,7 +91,7 @@ fn every_error_can_be_boxed_and_sent_to_another_thread() {
     error::<KeyError>();
     error::<PickError>();
     error::<ChatError>();
-    error::<WsError>();
+    error::<WebSocketError>();
 }
 
 #[test]

@@ -18,6 +18,7 @@ use llm_pool::llm::{Group, LlmConfig, ModelGroups, Provider};
 use llm_pool::metrics::Metrics;
 use llm_pool::settings::Settings;
 use llm_pool::test_server::{Fault, Reply, TestServer};
+use llm_pool::websocket::{ConnectRequest, WebSocketConfig, WebSockets};
 use llm_pool::{EventLog, Pool, PoolConfig, ureq};
 use log::Level;
 use support::*;
@@ -205,6 +206,16 @@ fn a_planted_secret_shows_nowhere() {
     said.debug("a pool of agents", &agents);
     let error = agents.get().unwrap().get("http://api.example.com/").call().unwrap_err();
     said.error("a proxy that is not there", &error);
+    let direct = AgentManager::new(AgentConfig::default().proxy(Proxy::Direct)).unwrap();
+    let sockets = WebSockets::with_agents(WebSocketConfig::default(), &direct).unwrap();
+    let url = format!("{}/?key={PLANTED}", server.url().replace("http", "ws"));
+    let request = ConnectRequest::new(url).header("Authorization", format!("Bearer {PLANTED}"));
+    said.debug("a socket's request", &request);
+    said.error("a handshake that is refused", &sockets.connect("a", request).unwrap_err());
+    let url = format!("ws://user:{PLANTED}@127.0.0.1/");
+    said.error("a socket's URL with a password", &sockets.connect("a", url).unwrap_err());
+    said.debug("a registry of sockets", &sockets);
+    said.debug("its figures", &sockets.stats());
     let wrong = [
         format!("[providers.a]\nkind = 'openai'\napi_key = '{PLANTED}'"),
         format!("[providers.a]\nbase_url = 'http://u:{PLANTED}@h/'"),
@@ -216,7 +227,7 @@ fn a_planted_secret_shows_nowhere() {
         said.error("a settings file", &Settings::parse(&text).unwrap_err());
     }
 
-    // At trace `ureq` writes all bytes that it sends, which is its own: the page on logs says so.
+    // At trace `ureq` and `tungstenite` write what they send: the pages on logs and sockets say so.
     let ours = |line: &logs::Line| line.level < Level::Trace || line.target.starts_with("llm_pool");
     for line in logs::all().iter().filter(|line| ours(line)) {
         let (level, target) = (line.level, &line.target);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""This pool beside other clients, on the same server, in one run; prints the table in Markdown.
+"""This pool beside other clients, on the same server, in one run; prints the tables in Markdown.
 
     benches/peers/run.py [--quick] [--rounds N] [--seconds S] [--only CLIENT,...]
 
@@ -28,12 +28,12 @@ PACKAGES = ["aiohttp", "httpx", "urllib3"]
 OURS = "llm-pool"
 CLIENTS = {
     OURS: "llm-pool",
-    "ureq": "`ureq::Agent`, shared",
-    "reqwest": "`reqwest::blocking`",
-    "aiohttp-30": "aiohttp, `limit_per_host` 30",
-    "aiohttp-600": "aiohttp, `limit_per_host` 600",
-    "httpx": "httpx, asynchronous",
-    "urllib3": "urllib3, threads",
+    "ureq": "ureq",
+    "reqwest": "reqwest",
+    "aiohttp-30": "aiohttp 30",
+    "aiohttp-600": "aiohttp 600",
+    "httpx": "httpx",
+    "urllib3": "urllib3",
 }
 
 
@@ -110,26 +110,46 @@ def row(server, clients, in_flight, rounds, seconds):
     }
 
 
-def show(title, found):
-    print(f"\n#### {title}\n")
-    print("| client | requests/s | p50 ms | p99 ms | CPU us a request | memory MB | connections |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
-    best_rate = max(it["rate"] for it in found.values())
-    best_cpu = min(it["cpu"] for it in found.values())
-    for client, it in found.items():
-        rate = bold(f"{it['rate']:.0f}", it["rate"] >= best_rate * 0.95)
-        cpu = bold(f"{it['cpu']:.0f}", it["cpu"] <= best_cpu * 1.05)
-        times = f"{it['p50']:.2f} | {it['p99']:.2f}"
-        rest = f"{it['memory']:.0f} | {it['connections']:.0f}"
-        print(f"| {CLIENTS[client]} | {rate} | {times} | {cpu} | {rest} |")
-    sys.stdout.flush()
-    return found.get(OURS, {"rate": best_rate})["rate"] >= best_rate * 0.95, (
-        found.get(OURS, {"cpu": best_cpu})["cpu"] <= best_cpu * 1.05
-    )
+# What is told of each row, how it prints, and whether more is better; none where neither is.
+FIGURES = {
+    "rate": ("Requests a second", "{:.0f}", True),
+    "p50": ("Half of the requests took at most, ms", "{:.2f}", False),
+    "p99": ("99 % of them, ms", "{:.2f}", False),
+    "cpu": ("Processor time of the client for one request, us", "{:.0f}", False),
+    "memory": ("Most memory of the client, MB", "{:.0f}", None),
+    "connections": ("New connections", "{:.0f}", None),
+}
 
 
-def bold(text, is_best):
-    return f"**{text}**" if is_best else text
+def show(rows, clients):
+    """A table for each figure; the best of each row is bold, and what is within 5 % of it."""
+    for name, (title, form, more_is_better) in FIGURES.items():
+        print(f"\n#### {title}\n")
+        print(f"| | {' | '.join(CLIENTS[client] for client in clients)} |")
+        print(f"|---|{'---:|' * len(clients)}")
+        for row_name, found in rows.items():
+            values = {client: found[client][name] for client in clients}
+            cells = [
+                f"**{form.format(value)}**"
+                if is_best(value, values.values(), more_is_better)
+                else form.format(value)
+                for value in values.values()
+            ]
+            print(f"| {row_name} | {' | '.join(cells)} |")
+    for name in ["rate", "cpu"]:
+        title, _, more_is_better = FIGURES[name]
+        firsts = [
+            is_best(found[OURS][name], (it[name] for it in found.values()), more_is_better)
+            for found in rows.values()
+            if OURS in found
+        ]
+        print(f"\n{title}: {OURS} is first or equal in {sum(firsts)} of {len(firsts)} rows.")
+
+
+def is_best(value, all_values, more_is_better):
+    if more_is_better is None:
+        return False
+    return value >= max(all_values) * 0.95 if more_is_better else value <= min(all_values) * 1.05
 
 
 def main():
@@ -147,19 +167,19 @@ def main():
     if options.quick:
         options.rounds, options.seconds, numbers, delays = 1, 0.2, [16], [0]
     build()
-    print("Bold: the best of the row, or within 5 % of it.")
-    rows = firsts = cheapest = 0
+    rows = {}
     for scheme in ["http", "https"]:
         server = Server(scheme)
         for delay in delays:
             server.ask(f"delay {delay}")
             for in_flight in numbers:
-                found = row(server, clients, in_flight, options.rounds, options.seconds)
-                title = f"{scheme.upper()}, answers after {delay} ms, {in_flight} in flight"
-                first, cheap = show(title, found)
-                rows, firsts, cheapest = rows + 1, firsts + first, cheapest + cheap
+                name = f"{scheme.upper()}, {delay} ms, {in_flight} in flight"
+                print(name, file=sys.stderr)
+                rows[name] = row(server, clients, in_flight, options.rounds, options.seconds)
         server.stop()
-    print(f"\n{CLIENTS[OURS]}: first or equal by requests in {firsts} of {rows} rows, by CPU in {cheapest}")
+    print("The time in the first column is what the server takes to answer. Bold is the best of a")
+    print("row, and what is within 5 % of it.")
+    show(rows, clients)
 
 
 main()

@@ -90,10 +90,10 @@
 //!
 //! | | | r2d2 0.8 |
 //! |---|---|---|
-//! | get and put back, 1 thread | 51 to 61 ns | 172 ns |
-//! | the same, 2 threads | 59 ns | 130 to 500 ns |
+//! | get and put back, 1 thread | 58 ns | 195 ns |
+//! | the same, 2 threads | 74 ns | 264 ns |
 //! | 40 threads, 4 items, 5 ms each, where the ideal is 50 ms: worst wait | 55 ms | 650 ms |
-//! | 8 threads, 2 items, given back at once | 5.1 million a second | 1.8 million a second |
+//! | 8 threads, 2 items, given back at once | 4.6 million a second | 2.4 million a second |
 //!
 //! Measured with `cargo run --release --manifest-path benches/compare/Cargo.toml`, which checks these
 //! against its targets, too. Without an idle item a get costs a wake-up of the system's, and

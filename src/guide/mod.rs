@@ -8,6 +8,7 @@
 //! - [`inside`]: how the core works: its states, its one lock, its two laws.
 //! - [`load`]: what a limit does to many calls at one time, measured, and how to measure your own.
 //! - [`growth`]: what a get, a wait and a key cost where there are many.
+//! - [`peers`]: this pool beside other clients, in Rust and in Python.
 //!
 //! The [crate's page](crate) is the tutorial. What else there is to read: [`logging`](crate::logging)
 //! has every line that is logged, and [`sizing`](crate::sizing) the arithmetic of sizes.
@@ -20,6 +21,7 @@ pub mod growth;
 pub mod inside;
 pub mod load;
 pub mod operations;
+pub mod peers;
 pub mod sizing;
 pub mod streaming;
 pub mod timeouts;

@@ -15,7 +15,7 @@ use tungstenite::protocol::{Role, WebSocketConfig as Bounds};
 use tungstenite::{Error, Message as Wire, WebSocket};
 
 use super::config::WebSocketConfig;
-use super::error::{CloseReason, Ending, WsError};
+use super::error::{CloseReason, Ending, WebSocketError};
 use super::message::Message;
 use super::stats::Traffic;
 use super::stream::Stream;
@@ -148,7 +148,10 @@ impl Conn {
     // ---- For the holder ----
 
     /// The next message; none if there was none until then or, without a moment, if there is none.
-    pub(super) fn receive(&mut self, until: Option<Instant>) -> Result<Option<Message>, WsError> {
+    pub(super) fn receive(
+        &mut self,
+        until: Option<Instant>,
+    ) -> Result<Option<Message>, WebSocketError> {
         if let Some(message) = self.kept.pop_front() {
             self.kept_bytes = self.kept_bytes.saturating_sub(cost(&message));
             return Ok(Some(message));
@@ -171,13 +174,16 @@ impl Conn {
     }
 
     /// Sends a ping and waits for its pong. What comes meanwhile is kept.
-    pub(super) fn round_trip(&mut self, until: Instant) -> Result<Option<Duration>, WsError> {
+    pub(super) fn round_trip(
+        &mut self,
+        until: Instant,
+    ) -> Result<Option<Duration>, WebSocketError> {
         let sent = self.clock.now();
         self.ping = None;
         self.ws.get_mut().wait_until(None);
         self.send_ping(sent);
         if self.ping.is_none() && self.ending.is_none() {
-            return Err(WsError::WriteBufferFull);
+            return Err(WebSocketError::WriteBufferFull);
         }
         while self.ping.is_some() && !self.is_full() {
             match self.await_step(Some(until)) {
@@ -344,9 +350,9 @@ impl Conn {
         self.kept.push_back(message);
     }
 
-    fn ended(&self) -> WsError {
+    fn ended(&self) -> WebSocketError {
         let lost = || Ending::bare(CloseReason::Lost);
-        WsError::Ended(self.ending.clone().unwrap_or_else(lost))
+        WebSocketError::Ended(self.ending.clone().unwrap_or_else(lost))
     }
 }
 

@@ -15,7 +15,7 @@ use ureq::http::header::CONTENT_LENGTH;
 
 use super::config::WebSocketConfig;
 use super::conn::Conn;
-use super::error::{WsError, plain};
+use super::error::{WebSocketError, plain};
 use super::request::{ConnectRequest, Target};
 use super::shared::soon;
 use super::stats::Traffic;
@@ -31,7 +31,7 @@ pub(super) fn open(
     request: &ConnectRequest,
     config: &WebSocketConfig,
     traffic: &Arc<Traffic>,
-) -> Result<Box<Conn>, WsError> {
+) -> Result<Box<Conn>, WebSocketError> {
     let target = request.target()?;
     let limit = config.connect_timeout;
     let until = soon(limit);
@@ -55,7 +55,7 @@ pub(super) fn open(
     let answer = match client_with_config(request, &mut stream, Some(small())) {
         Ok((_, answer)) => answer,
         Err(HandshakeError::Interrupted(_)) => {
-            return Err(WsError::ConnectTimedOut { url: shown, limit });
+            return Err(WebSocketError::ConnectTimedOut { url: shown, limit });
         }
         Err(HandshakeError::Failure(error)) => {
             return Err(failed(shown, error, &mut stream, until, limit));
@@ -64,7 +64,7 @@ pub(super) fn open(
     // None was asked for: the server must not use one (RFC 6455, section 4.1).
     if answer.headers().contains_key("sec-websocket-extensions") {
         let what = "the server uses an extension that was not asked for".to_owned();
-        return Err(WsError::Handshake { url: shown, what });
+        return Err(WebSocketError::Handshake { url: shown, what });
     }
     Ok(Conn::new(stream, Role::Client, config, traffic))
 }
@@ -74,10 +74,10 @@ pub(super) fn accept(
     socket: TcpStream,
     config: &WebSocketConfig,
     traffic: &Arc<Traffic>,
-) -> Result<Box<Conn>, WsError> {
+) -> Result<Box<Conn>, WebSocketError> {
     let limit = config.connect_timeout;
     let peer = socket.peer_addr().map_or_else(|_| "a client".to_owned(), |at| at.to_string());
-    let bad = |what: String| WsError::Handshake { url: peer.clone(), what };
+    let bad = |what: String| WebSocketError::Handshake { url: peer.clone(), what };
     let until = soon(limit);
     let tcp = Tcp::new(socket, Some(until)).map_err(|error| bad(error.to_string()))?;
     let mut stream = Stream::plain(tcp);
@@ -85,7 +85,7 @@ pub(super) fn accept(
     match tungstenite::accept_with_config(&mut stream, Some(small())) {
         Ok(_) => {}
         Err(HandshakeError::Interrupted(_)) => {
-            return Err(WsError::ConnectTimedOut { url: peer, limit });
+            return Err(WebSocketError::ConnectTimedOut { url: peer, limit });
         }
         Err(HandshakeError::Failure(error)) => return Err(bad(plain(&error.to_string()))),
     }
@@ -103,7 +103,7 @@ fn tcp(
     target: &Target,
     until: Instant,
     limit: Duration,
-) -> Result<TcpStream, WsError> {
+) -> Result<TcpStream, WebSocketError> {
     let left = || until.saturating_duration_since(Instant::now());
     let addrs = agents.addresses(&target.host, target.port, left());
     let addrs = addrs.map_err(|error| target.unreachable(&error, limit))?;
@@ -129,8 +129,8 @@ fn tls(
     target: &Target,
     mut tcp: Tcp,
     limit: Duration,
-) -> Result<StreamOwned<ClientConnection, Tcp>, WsError> {
-    let bad = |what: String| WsError::Tls { url: target.shown.clone(), what };
+) -> Result<StreamOwned<ClientConnection, Tcp>, WebSocketError> {
+    let bad = |what: String| WebSocketError::Tls { url: target.shown.clone(), what };
     let config = agents.tls().map_err(bad)?;
     let name = ServerName::try_from(target.host.clone()).map_err(|error| bad(error.to_string()))?;
     let mut tls = ClientConnection::new(config, name).map_err(|error| bad(error.to_string()))?;
@@ -147,19 +147,19 @@ fn failed(
     stream: &mut Stream,
     until: Instant,
     limit: Duration,
-) -> WsError {
+) -> WebSocketError {
     match error {
         Error::Http(answer) => {
             let body = body(&answer, stream, until);
-            WsError::Refused { url, status: answer.status().as_u16(), body }
+            WebSocketError::Refused { url, status: answer.status().as_u16(), body }
         }
         Error::Io(error) if error.kind() == ErrorKind::WouldBlock => {
-            WsError::ConnectTimedOut { url, limit }
+            WebSocketError::ConnectTimedOut { url, limit }
         }
         Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            WsError::Handshake { url, what: "the server hung up".to_owned() }
+            WebSocketError::Handshake { url, what: "the server hung up".to_owned() }
         }
-        error => WsError::Handshake { url, what: plain(&error.to_string()) },
+        error => WebSocketError::Handshake { url, what: plain(&error.to_string()) },
     }
 }
 
@@ -183,15 +183,17 @@ fn body(answer: &Response, stream: &mut Stream, until: Instant) -> String {
 }
 
 impl Target {
-    fn bad(&self, what: &str) -> WsError {
-        WsError::BadUrl { url: self.shown.clone(), what: what.to_owned() }
+    fn bad(&self, what: &str) -> WebSocketError {
+        WebSocketError::BadUrl { url: self.shown.clone(), what: what.to_owned() }
     }
 
-    fn unreachable(&self, error: &io::Error, limit: Duration) -> WsError {
+    fn unreachable(&self, error: &io::Error, limit: Duration) -> WebSocketError {
         let url = self.shown.clone();
         match error.kind() {
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => WsError::ConnectTimedOut { url, limit },
-            _ => WsError::Unreachable { url, what: plain(&error.to_string()) },
+            ErrorKind::TimedOut | ErrorKind::WouldBlock => {
+                WebSocketError::ConnectTimedOut { url, limit }
+            }
+            _ => WebSocketError::Unreachable { url, what: plain(&error.to_string()) },
         }
     }
 }

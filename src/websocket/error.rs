@@ -12,7 +12,7 @@ use crate::caught::one_line;
 /// ([`ends_socket`](Self::ends_socket)) leave all others as they are.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum WsError {
+pub enum WebSocketError {
     /// A socket needs an id.
     #[error("the id of a socket is empty; give it a name")]
     EmptyId,
@@ -163,7 +163,7 @@ pub enum WsError {
     Ended(Ending),
 }
 
-impl WsError {
+impl WebSocketError {
     /// Whether the socket it came from is of no more use.
     #[must_use]
     pub fn ends_socket(&self) -> bool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::away::By;
 use super::conn::Conn;
-use super::error::{CloseReason, Ending, WsError};
+use super::error::{CloseReason, Ending, WebSocketError};
 use super::message::Message;
 use super::shared::{Shared, soon};
 use super::{SocketState, WebSockets};
@@ -26,7 +26,11 @@ pub struct SocketLease {
 }
 
 impl SocketLease {
-    pub(super) fn new(registry: &WebSockets, id: &str, timeout: Duration) -> Result<Self, WsError> {
+    pub(super) fn new(
+        registry: &WebSockets,
+        id: &str,
+        timeout: Duration,
+    ) -> Result<Self, WebSocketError> {
         let shared = registry.shared.clone();
         let (id, conn, serial) = shared.take(id, timeout)?;
         Ok(Self { shared, id, serial, conn: Some(conn) })
@@ -50,9 +54,9 @@ impl SocketLease {
     /// [`receive`](Self::receive), up to `max_kept`.
     ///
     /// # Errors
-    /// [`TooLarge`](WsError::TooLarge) and [`WriteBufferFull`](WsError::WriteBufferFull) leave the
-    /// socket as it is; [`Ended`](WsError::Ended) says why it is of no more use.
-    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), WsError> {
+    /// [`TooLarge`](WebSocketError::TooLarge) and [`WriteBufferFull`](WebSocketError::WriteBufferFull) leave the
+    /// socket as it is; [`Ended`](WebSocketError::Ended) says why it is of no more use.
+    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), WebSocketError> {
         let message = message.into().into_wire();
         self.conn()?.send(message)
     }
@@ -61,19 +65,19 @@ impl SocketLease {
     /// Pings of the peer are answered meanwhile.
     ///
     /// # Errors
-    /// [`ReceiveTimedOut`](WsError::ReceiveTimedOut), after which it can be called again and nothing
-    /// is lost, or [`Ended`](WsError::Ended).
-    pub fn receive(&mut self, timeout: Duration) -> Result<Message, WsError> {
+    /// [`ReceiveTimedOut`](WebSocketError::ReceiveTimedOut), after which it can be called again and nothing
+    /// is lost, or [`Ended`](WebSocketError::Ended).
+    pub fn receive(&mut self, timeout: Duration) -> Result<Message, WebSocketError> {
         let until = (!timeout.is_zero()).then(|| soon(timeout));
         let message = self.conn()?.receive(until)?;
-        message.ok_or(WsError::ReceiveTimedOut { waited: timeout })
+        message.ok_or(WebSocketError::ReceiveTimedOut { waited: timeout })
     }
 
     /// The next message, if it has come, as far as 256 KiB are read at one time. Does not block.
     ///
     /// # Errors
-    /// [`Ended`](WsError::Ended).
-    pub fn try_receive(&mut self) -> Result<Option<Message>, WsError> {
+    /// [`Ended`](WebSocketError::Ended).
+    pub fn try_receive(&mut self) -> Result<Option<Message>, WebSocketError> {
         self.conn()?.receive(None)
     }
 
@@ -81,13 +85,13 @@ impl SocketLease {
     /// that come meanwhile are kept for [`receive`](Self::receive), up to `max_kept`.
     ///
     /// # Errors
-    /// [`ReceiveTimedOut`](WsError::ReceiveTimedOut) without a pong, or if too much came before it;
-    /// the socket stays as it is. [`WriteBufferFull`](WsError::WriteBufferFull),
-    /// [`Ended`](WsError::Ended).
-    pub fn ping(&mut self) -> Result<Duration, WsError> {
+    /// [`ReceiveTimedOut`](WebSocketError::ReceiveTimedOut) without a pong, or if too much came before it;
+    /// the socket stays as it is. [`WriteBufferFull`](WebSocketError::WriteBufferFull),
+    /// [`Ended`](WebSocketError::Ended).
+    pub fn ping(&mut self) -> Result<Duration, WebSocketError> {
         let waited = self.shared.config.ping_timeout;
         let took = self.conn()?.round_trip(soon(waited))?;
-        took.ok_or(WsError::ReceiveTimedOut { waited })
+        took.ok_or(WebSocketError::ReceiveTimedOut { waited })
     }
 
     /// Closes the socket and removes it. Does not block: the background waits for the peer's answer.
@@ -98,9 +102,9 @@ impl SocketLease {
     }
 
     /// The connection, once what was broadcast meanwhile has been sent.
-    fn conn(&mut self) -> Result<&mut Conn, WsError> {
+    fn conn(&mut self) -> Result<&mut Conn, WebSocketError> {
         let outbox = self.shared.take_outbox(&self.id, self.serial);
-        let none = || WsError::Ended(Ending::bare(CloseReason::Lost));
+        let none = || WebSocketError::Ended(Ending::bare(CloseReason::Lost));
         let conn = self.conn.as_mut().ok_or_else(none)?;
         for message in outbox {
             let _ = conn.queue(message);

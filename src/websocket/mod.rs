@@ -51,7 +51,8 @@
 //!
 //! Every [`read_interval`](WebSocketConfig#structfield.read_interval) the process's maintenance thread
 //! reads what has come for idle sockets: it answers pings, sees closes, and keeps messages for the next
-//! holder (those of a socket that ends before go with it), up to [`max_kept`](WebSocketConfig#structfield.max_kept); beyond, the peer has to wait. Every
+//! holder, up to [`max_kept`](WebSocketConfig#structfield.max_kept); beyond, the peer has to wait. Those
+//! kept for a socket that ends before go with it. Every
 //! [`check_interval`](WebSocketConfig#structfield.check_interval) it pings them all and then looks for
 //! the pongs. It never blocks, so a dead peer delays nobody. Sockets in use are left alone, and their
 //! holders answer pings as they receive.
@@ -60,11 +61,11 @@
 //!
 //! A peer that sends too large a message or frame is closed with code 1009, one that breaks the protocol
 //! with 1002, a text that is not UTF-8 with 1007, too many pings with 1008; no other socket notices.
-//! Larger messages of ours go out in frames of `max_frame_size`. There is no compression, no HTTP/2 and no way through a proxy: a host that the agents would reach
-//! through one is refused. `accept` looks at neither path nor headers of a client: where these matter,
-//! such as its `Origin`, shake hands yourself and [`wrap`](WebSockets::wrap). `tungstenite` itself logs
-//! the request, with its headers, and frames at *trace*, and closes at *debug*: keep its target off
-//! these levels.
+//! Larger messages of ours go out in frames of `max_frame_size`. There is no compression, no HTTP/2 and
+//! no way through a proxy: a host that the agents would reach through one is refused. `accept` looks at
+//! neither path nor headers of a client: where these matter, such as its `Origin`, shake hands yourself
+//! and [`wrap`](WebSockets::wrap). `tungstenite` itself logs the request, with its headers, and frames at
+//! *trace*, and closes at *debug*: keep its target off these levels.
 //!
 //! TLS and DNS are those of an [`AgentManager`]: certificates are trusted as by the agents, addresses
 //! come from their cache. Sockets share TLS tickets among each other.
@@ -97,7 +98,7 @@ use std::time::Duration;
 
 pub use change::SocketChange;
 pub use config::{Reconnect, WebSocketConfig, WhenFull};
-pub use error::{CloseReason, Ending, WsError};
+pub use error::{CloseReason, Ending, WebSocketError};
 pub use lease::SocketLease;
 pub use message::Message;
 pub use observer::SocketObserver;
@@ -146,7 +147,7 @@ pub struct Broadcast {
     /// socket ends before or its peer is by then too slow for it.
     pub queued: usize,
     /// Sockets that did not get it, with why.
-    pub failed: Vec<(Arc<str>, WsError)>,
+    pub failed: Vec<(Arc<str>, WebSocketError)>,
 }
 
 impl WebSockets {
@@ -192,8 +193,12 @@ impl WebSockets {
     ///
     /// # Errors
     /// An empty id, one that is there, no room, or why it could not be opened. One that is removed
-    /// meanwhile is [`Unknown`](WsError::Unknown), and closed.
-    pub fn connect(&self, id: &str, request: impl Into<ConnectRequest>) -> Result<(), WsError> {
+    /// meanwhile is [`Unknown`](WebSocketError::Unknown), and closed.
+    pub fn connect(
+        &self,
+        id: &str,
+        request: impl Into<ConnectRequest>,
+    ) -> Result<(), WebSocketError> {
         let request = request.into();
         request.target()?;
         if !id.is_empty() && self.shared.displaces(id) {
@@ -210,11 +215,11 @@ impl WebSockets {
     ///
     /// # Errors
     /// Why it could not be opened.
-    pub fn open(&self, request: impl Into<ConnectRequest>) -> Result<Socket, WsError> {
+    pub fn open(&self, request: impl Into<ConnectRequest>) -> Result<Socket, WebSocketError> {
         Ok(Socket::new(self.open_conn(&request.into())?, &self.shared))
     }
 
-    fn open_conn(&self, request: &ConnectRequest) -> Result<Box<Conn>, WsError> {
+    fn open_conn(&self, request: &ConnectRequest) -> Result<Box<Conn>, WebSocketError> {
         let Shared { agents, config, traffic, .. } = &*self.shared;
         connect::open(agents, request, config, traffic)
     }
@@ -224,7 +229,7 @@ impl WebSockets {
     ///
     /// # Errors
     /// What is wrong with what the client says.
-    pub fn accept(&self, connection: TcpStream) -> Result<Socket, WsError> {
+    pub fn accept(&self, connection: TcpStream) -> Result<Socket, WebSocketError> {
         let conn = connect::accept(connection, &self.shared.config, &self.shared.traffic)?;
         Ok(Socket::new(conn, &self.shared))
     }
@@ -232,9 +237,9 @@ impl WebSockets {
     /// Takes a connection whose handshake was done elsewhere, and nothing was read after it.
     ///
     /// # Errors
-    /// [`Handshake`](WsError::Handshake) if the connection cannot be set up.
-    pub fn wrap(&self, connection: TcpStream, side: Side) -> Result<Socket, WsError> {
-        let tcp = Tcp::new(connection, None).map_err(|error| WsError::Handshake {
+    /// [`Handshake`](WebSocketError::Handshake) if the connection cannot be set up.
+    pub fn wrap(&self, connection: TcpStream, side: Side) -> Result<Socket, WebSocketError> {
+        let tcp = Tcp::new(connection, None).map_err(|error| WebSocketError::Handshake {
             url: "a connection".to_owned(),
             what: error.to_string(),
         })?;
@@ -247,7 +252,7 @@ impl WebSockets {
     ///
     /// # Errors
     /// An empty id, one that is there, or no room. The socket is then closed, with a handshake.
-    pub fn add(&self, id: &str, socket: Socket) -> Result<(), WsError> {
+    pub fn add(&self, id: &str, socket: Socket) -> Result<(), WebSocketError> {
         self.put(id, socket, None)
     }
 
@@ -256,7 +261,7 @@ impl WebSockets {
         id: &str,
         socket: Socket,
         request: Option<Arc<ConnectRequest>>,
-    ) -> Result<(), WsError> {
+    ) -> Result<(), WebSocketError> {
         let reserved = self.shared.reserve(id)?;
         socket.into_conn().map_or(Ok(()), |conn| reserved.fill(conn, request))
     }
@@ -269,7 +274,7 @@ impl WebSockets {
     ///
     /// # Errors
     /// An id that is not there, or is removed meanwhile, and a wait that was too long.
-    pub fn get(&self, id: &str) -> Result<SocketLease, WsError> {
+    pub fn get(&self, id: &str) -> Result<SocketLease, WebSocketError> {
         self.get_timeout(id, self.shared.config.wait_timeout)
     }
 
@@ -277,7 +282,7 @@ impl WebSockets {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub fn try_get(&self, id: &str) -> Result<SocketLease, WsError> {
+    pub fn try_get(&self, id: &str) -> Result<SocketLease, WebSocketError> {
         self.get_timeout(id, Duration::ZERO)
     }
 
@@ -285,7 +290,7 @@ impl WebSockets {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub fn get_timeout(&self, id: &str, timeout: Duration) -> Result<SocketLease, WsError> {
+    pub fn get_timeout(&self, id: &str, timeout: Duration) -> Result<SocketLease, WebSocketError> {
         SocketLease::new(self, id, timeout)
     }
 
@@ -293,7 +298,7 @@ impl WebSockets {
     ///
     /// # Errors
     /// As [`get`](Self::get) and [`SocketLease::send`].
-    pub fn send(&self, id: &str, message: impl Into<Message>) -> Result<(), WsError> {
+    pub fn send(&self, id: &str, message: impl Into<Message>) -> Result<(), WebSocketError> {
         self.get(id)?.send(message)
     }
 
@@ -303,7 +308,7 @@ impl WebSockets {
     /// # Errors
     /// A message that is too large, a registry that is closed. What is wrong with single sockets is in
     /// the [`Broadcast`].
-    pub fn broadcast(&self, message: impl Into<Message>) -> Result<Broadcast, WsError> {
+    pub fn broadcast(&self, message: impl Into<Message>) -> Result<Broadcast, WebSocketError> {
         self.shared.broadcast(message.into())
     }
 
@@ -314,10 +319,10 @@ impl WebSockets {
     ///
     /// # Errors
     /// An id that is not there.
-    pub fn remove(&self, id: &str) -> Result<(), WsError> {
+    pub fn remove(&self, id: &str) -> Result<(), WebSocketError> {
         let gone = self.shared.books.lock().remove(id, CloseReason::Removed);
         let registry = self.shared.config.name.clone();
-        let gone = gone.ok_or_else(|| WsError::Unknown { registry, id: id.into() })?;
+        let gone = gone.ok_or_else(|| WebSocketError::Unknown { registry, id: id.into() })?;
         self.shared.see_off([gone]);
         Ok(())
     }
@@ -333,7 +338,7 @@ impl WebSockets {
 
     /// Pings all idle sockets and waits for their pongs: one pass of health checks, for up to
     /// `ping_timeout`. The background does the same without waiting.
-    pub fn check(&self) -> CheckReport {
+    pub fn check_all(&self) -> CheckReport {
         self.shared.check()
     }
 

@@ -6,7 +6,7 @@ use tungstenite::client::{ClientRequestBuilder, IntoClientRequest};
 use tungstenite::handshake::client::Request;
 use ureq::http::{HeaderName, HeaderValue, Uri};
 
-use super::error::WsError;
+use super::error::WebSocketError;
 
 /// A URL of scheme `ws` or `wss`, and headers for the handshake. A text is one without headers.
 ///
@@ -50,8 +50,8 @@ impl ConnectRequest {
     }
 
     /// What is asked, and of whom.
-    pub(super) fn target(&self) -> Result<Target, WsError> {
-        let bad = |what: &str| WsError::BadUrl { url: self.shown(), what: what.to_owned() };
+    pub(super) fn target(&self) -> Result<Target, WebSocketError> {
+        let bad = |what: &str| WebSocketError::BadUrl { url: self.shown(), what: what.to_owned() };
         let uri: Uri = self.url.parse().map_err(|error| bad(&format!("no URL: {error}")))?;
         let secure = match uri.scheme_str() {
             Some("ws") => false,

@@ -9,7 +9,7 @@ use super::away::By;
 use super::books::{Books, Entry, Found, NoRoom, Ticket};
 use super::config::{Reconnect, WebSocketConfig, WhenFull};
 use super::conn::Conn;
-use super::error::{CloseReason, Ending, WsError};
+use super::error::{CloseReason, Ending, WebSocketError};
 use super::observer::SocketObserver;
 use super::request::ConnectRequest;
 use super::stats::Traffic;
@@ -58,9 +58,9 @@ impl Shared {
     }
 
     /// Gets an id for a socket that is to be opened.
-    pub(super) fn reserve(&self, id: &str) -> Result<Reserved<'_>, WsError> {
+    pub(super) fn reserve(&self, id: &str) -> Result<Reserved<'_>, WebSocketError> {
         if id.is_empty() {
-            return Err(WsError::EmptyId);
+            return Err(WebSocketError::EmptyId);
         }
         let id: Arc<str> = id.into();
         let now = self.config.clock.now();
@@ -74,11 +74,11 @@ impl Shared {
                 self.see_off(let_go);
                 Ok(Reserved { shared: self, id, serial, done: false })
             }
-            Err(NoRoom::Duplicate) => Err(WsError::Duplicate { registry, id }),
+            Err(NoRoom::Duplicate) => Err(WebSocketError::Duplicate { registry, id }),
             Err(NoRoom::Full) => {
-                Err(WsError::Full { registry, max: self.config.max_connections, in_use })
+                Err(WebSocketError::Full { registry, max: self.config.max_connections, in_use })
             }
-            Err(NoRoom::Closed) => Err(WsError::Closed { registry }),
+            Err(NoRoom::Closed) => Err(WebSocketError::Closed { registry }),
         }
     }
 
@@ -89,7 +89,7 @@ impl Shared {
         &self,
         id: &str,
         timeout: Duration,
-    ) -> Result<(Arc<str>, Box<Conn>, u64), WsError> {
+    ) -> Result<(Arc<str>, Box<Conn>, u64), WebSocketError> {
         let WebSocketConfig { name, clock, .. } = &self.config;
         let began = clock.now();
         let deadline = began.after(timeout);
@@ -97,7 +97,7 @@ impl Shared {
         let mut books = self.books.lock();
         loop {
             if books.closed {
-                return Err(WsError::Closed { registry: name.clone() });
+                return Err(WebSocketError::Closed { registry: name.clone() });
             }
             match books.take(id, &mut ticket) {
                 Found::Conn(conn, serial) => {
@@ -105,7 +105,7 @@ impl Shared {
                     return Ok((known.unwrap_or_else(|| id.into()), conn, serial));
                 }
                 Found::Unknown => {
-                    return Err(WsError::Unknown { registry: name.clone(), id: id.into() });
+                    return Err(WebSocketError::Unknown { registry: name.clone(), id: id.into() });
                 }
                 Found::Wait => {}
             }
@@ -120,7 +120,7 @@ impl Shared {
             if left.is_zero() {
                 let (doing, ahead) = books.give_up(id, place);
                 let (registry, waited) = (name.clone(), now.since(began));
-                return Err(WsError::WaitTimedOut {
+                return Err(WebSocketError::WaitTimedOut {
                     registry,
                     id: id.into(),
                     waited,
@@ -221,7 +221,7 @@ impl Reserved<'_> {
         mut self,
         conn: Box<Conn>,
         request: Option<Arc<ConnectRequest>>,
-    ) -> Result<(), WsError> {
+    ) -> Result<(), WebSocketError> {
         self.done = true;
         let shared = self.shared;
         let now = shared.config.clock.now();
@@ -232,8 +232,8 @@ impl Reserved<'_> {
             shared.come_home(conn, closed, By::Lease);
             let (registry, id) = (shared.config.name.clone(), self.id.clone());
             return Err(match closed {
-                true => WsError::Closed { registry },
-                false => WsError::Unknown { registry, id },
+                true => WebSocketError::Closed { registry },
+                false => WebSocketError::Unknown { registry, id },
             });
         };
         entry.request = request;

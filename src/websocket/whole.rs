@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::away::By;
 use super::books::{Books, Place};
 use super::conn::Conn;
-use super::error::WsError;
+use super::error::WebSocketError;
 use super::message::Message;
 use super::shared::Shared;
 use super::stats::SocketStats;
@@ -20,15 +20,15 @@ impl WebSockets {
 }
 
 impl Shared {
-    pub(super) fn broadcast(&self, message: Message) -> Result<Broadcast, WsError> {
+    pub(super) fn broadcast(&self, message: Message) -> Result<Broadcast, WebSocketError> {
         let (size, max) = (message.len(), self.config.write_buffer_size);
         if size > max {
-            return Err(WsError::TooLarge { size, max });
+            return Err(WebSocketError::TooLarge { size, max });
         }
         let wire = message.into_wire();
         let books = self.books.lock();
         if books.closed {
-            return Err(WsError::Closed { registry: self.config.name.clone() });
+            return Err(WebSocketError::Closed { registry: self.config.name.clone() });
         }
         let ids: Vec<_> = books.entries.keys().cloned().collect();
         drop(books);
@@ -54,15 +54,15 @@ impl Shared {
         books: &mut Books,
         id: &Arc<str>,
         wire: &tungstenite::Message,
-    ) -> Result<bool, WsError> {
+    ) -> Result<bool, WebSocketError> {
         let Some(entry) = books.entries.get_mut(id) else { return Ok(false) };
         if matches!(entry.place, Place::Opening | Place::Lost(..)) {
             let registry = self.config.name.clone();
-            return Err(WsError::NotOpen { registry, id: id.clone() });
+            return Err(WebSocketError::NotOpen { registry, id: id.clone() });
         }
         let bytes = entry.outbox_bytes.saturating_add(wire.len());
         if bytes > self.config.write_buffer_size || entry.outbox.len() >= MOST_LEFT {
-            return Err(WsError::WriteBufferFull);
+            return Err(WebSocketError::WriteBufferFull);
         }
         entry.outbox_bytes = bytes;
         entry.outbox.push(wire.clone());

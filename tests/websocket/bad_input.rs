@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use llm_pool::agent::{AgentConfig, AgentManager, Proxy, RootCerts};
-use llm_pool::websocket::{ConnectRequest, WebSocketConfig, WebSockets, WsError};
+use llm_pool::websocket::{ConnectRequest, WebSocketConfig, WebSocketError, WebSockets};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConnection, StreamOwned};
 
@@ -40,7 +40,7 @@ fn answering(answer: impl Into<String>) -> String {
 }
 
 #[track_caller]
-fn refusal(request: impl Into<ConnectRequest>) -> WsError {
+fn refusal(request: impl Into<ConnectRequest>) -> WebSocketError {
     let config = WebSocketConfig::default().connect_timeout(millis(500));
     let sockets = registry(config);
     let error = sockets.connect("a", request).unwrap_err();
@@ -52,9 +52,9 @@ fn refusal(request: impl Into<ConnectRequest>) -> WsError {
 #[test]
 fn an_empty_id_and_a_bad_url_are_refused() {
     let sockets = registry(WebSocketConfig::default());
-    assert!(matches!(sockets.connect("", "ws://127.0.0.1:1/"), Err(WsError::EmptyId)));
-    assert!(matches!(refusal("http://127.0.0.1/"), WsError::BadUrl { .. }));
-    assert!(matches!(refusal("ws://u:hunter2@127.0.0.1/"), WsError::BadUrl { .. }));
+    assert!(matches!(sockets.connect("", "ws://127.0.0.1:1/"), Err(WebSocketError::EmptyId)));
+    assert!(matches!(refusal("http://127.0.0.1/"), WebSocketError::BadUrl { .. }));
+    assert!(matches!(refusal("ws://u:hunter2@127.0.0.1/"), WebSocketError::BadUrl { .. }));
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_failed_handshake_tells_status_and_body_cut() {
     let error = refusal(answering(format!(
         "HTTP/1.1 403 Forbidden\r\nContent-Length: {length}\r\n\r\n{body}"
     )));
-    let WsError::Refused { status, body, url, .. } = &error else { panic!("{error}") };
+    let WebSocketError::Refused { status, body, url, .. } = &error else { panic!("{error}") };
     assert_eq!((*status, url.ends_with("/path")), (403, true));
     assert!(body.starts_with("no such model please") && body.ends_with(" ..."), "{body}");
     assert!(body.len() < 600);
@@ -87,7 +87,7 @@ fn an_answer_that_is_no_handshake_is_told() {
         assert!(error.contains(what), "{error}");
     }
     let endless = format!("HTTP/1.1 101 Yes\r\nX: {}", "x".repeat(70_000));
-    assert!(matches!(refusal(answering(endless)), WsError::Handshake { .. }));
+    assert!(matches!(refusal(answering(endless)), WebSocketError::Handshake { .. }));
 }
 
 #[test]
@@ -96,12 +96,15 @@ fn nobody_there_and_nobody_who_answers_end_in_time() {
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let began = std::time::Instant::now();
     let error = refusal(&*url);
-    assert!(matches!(error, WsError::ConnectTimedOut { .. }), "{error}");
+    assert!(matches!(error, WebSocketError::ConnectTimedOut { .. }), "{error}");
     assert!(began.elapsed() < secs(3));
     drop(listener);
-    assert!(matches!(refusal(&*url), WsError::Unreachable { .. }));
+    assert!(matches!(refusal(&*url), WebSocketError::Unreachable { .. }));
     let error = refusal("ws://no-such-host.invalid/");
-    assert!(matches!(error, WsError::Unreachable { .. } | WsError::ConnectTimedOut { .. }));
+    assert!(matches!(
+        error,
+        WebSocketError::Unreachable { .. } | WebSocketError::ConnectTimedOut { .. }
+    ));
 }
 
 #[test]
@@ -197,7 +200,7 @@ fn a_certificate_must_verify_by_those_the_agents_trust() {
     let (port, pem) = tls_peers(tls_echo);
     let url = format!("wss://localhost:{port}/");
     let error = refusal(&*url);
-    assert!(matches!(&error, WsError::Tls { .. }), "{error}");
+    assert!(matches!(&error, WebSocketError::Tls { .. }), "{error}");
     assert!(error.to_string().contains("certificate"), "{error}");
 
     let sockets = trusting(pem, WebSocketConfig::default());
@@ -208,10 +211,10 @@ fn a_certificate_must_verify_by_those_the_agents_trust() {
     assert_eq!(socket.receive(LIMIT).unwrap().as_text(), Some(&*big));
     assert!(socket.receive(millis(5)).is_err());
     drop(socket);
-    assert_eq!(sockets.check().answered, 1);
+    assert_eq!(sockets.check_all().answered, 1);
     // Not its name.
     let error = sockets.connect("b", format!("wss://127.0.0.1:{port}/")).unwrap_err();
-    assert!(matches!(error, WsError::Tls { .. }), "{error}");
+    assert!(matches!(error, WebSocketError::Tls { .. }), "{error}");
 }
 
 #[test]
@@ -235,12 +238,12 @@ fn a_client_that_comes_is_accepted_or_told_of() {
         let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
         let error = ours.accept(listener.accept().unwrap().0).unwrap_err();
-        assert!(matches!(error, WsError::Handshake { .. }), "{error}");
+        assert!(matches!(error, WebSocketError::Handshake { .. }), "{error}");
         ours
     });
     theirs.connect("a", url).unwrap();
     let ours = accepting.result();
     ours.send("a", "to you").unwrap();
     assert_eq!(theirs.get("a").unwrap().receive(LIMIT).unwrap(), "to you".into());
-    assert_eq!(ours.check().checked, 1);
+    assert_eq!(ours.check_all().checked, 1);
 }

@@ -9,8 +9,8 @@ use std::time::Instant;
 use llm_pool::ManualClock;
 use llm_pool::agent::{AgentConfig, AgentManager, Proxy};
 use llm_pool::websocket::{
-    CloseReason, Ending, Reconnect, Socket, SocketObserver, WebSocketConfig, WebSockets, WhenFull,
-    WsError,
+    CloseReason, Ending, Reconnect, Socket, SocketObserver, WebSocketConfig, WebSocketError,
+    WebSockets, WhenFull,
 };
 
 use crate::peers::{Peers, read_to_the_end, registry};
@@ -63,8 +63,8 @@ fn a_connect_whose_id_was_removed_meanwhile_says_so() {
         });
         let error = connecting.result().unwrap_err();
         match close {
-            false => assert!(matches!(error, WsError::Unknown { .. }), "{error}"),
-            true => assert!(matches!(error, WsError::Closed { .. }), "{error}"),
+            false => assert!(matches!(error, WebSocketError::Unknown { .. }), "{error}"),
+            true => assert!(matches!(error, WebSocketError::Closed { .. }), "{error}"),
         }
         assert!(peer.result().is_some());
     }
@@ -76,7 +76,7 @@ fn a_socket_that_is_refused_or_never_added_is_closed_with_a_handshake() {
     let sockets = registry(WebSocketConfig::default().max_connections(1));
     sockets.connect("a", peers.url()).unwrap();
     let more: Socket = sockets.open(peers.url()).unwrap();
-    assert!(matches!(sockets.add("b", more), Err(WsError::Full { .. })));
+    assert!(matches!(sockets.add("b", more), Err(WebSocketError::Full { .. })));
     assert_eq!(told.recv_timeout(LIMIT).unwrap(), Some((1000, "removed".into())));
     drop(sockets.open(peers.url()).unwrap());
     assert_eq!(told.recv_timeout(LIMIT).unwrap(), Some((1000, "removed".into())));
@@ -261,6 +261,6 @@ fn a_host_that_moved_is_found_though_its_old_address_is_known() {
     let agents = AgentManager::with_look_up(agents, look_up).unwrap();
     let sockets = WebSockets::with_agents(WebSocketConfig::default(), &agents).unwrap();
     let url = format!("ws://moved.test:{}/", peers.addr.port());
-    assert!(matches!(sockets.connect("a", url.as_str()), Err(WsError::Unreachable { .. })));
+    assert!(matches!(sockets.connect("a", url.as_str()), Err(WebSocketError::Unreachable { .. })));
     eventually(|| sockets.connect("a", url.as_str()).is_ok());
 }

@@ -81,7 +81,7 @@ fn python_keeps_idle_sockets_since_its_pings_are_answered() {
     socket.send("still here").unwrap();
     assert_eq!(socket.receive(LIMIT).unwrap(), Message::from("still here"));
     drop(socket);
-    assert_eq!(sockets.check().answered, 1);
+    assert_eq!(sockets.check_all().answered, 1);
 }
 
 #[test]

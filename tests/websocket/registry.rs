@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use llm_pool::websocket::{
-    CloseReason, Message, SocketState, WebSocketConfig, WebSockets, WhenFull, WsError,
+    CloseReason, Message, SocketState, WebSocketConfig, WebSocketError, WebSockets, WhenFull,
 };
 use llm_pool::{ConfigError, ManualClock};
 
@@ -55,7 +55,7 @@ fn a_time_out_in_the_middle_of_a_message_loses_nothing() {
     let mut socket = sockets.get("a").unwrap();
     for _ in 0..2 {
         let error = socket.receive(millis(20)).unwrap_err();
-        assert!(matches!(error, WsError::ReceiveTimedOut { .. }), "{error}");
+        assert!(matches!(error, WebSocketError::ReceiveTimedOut { .. }), "{error}");
         go.send(()).unwrap();
     }
     // A visit of the background reads a part as well.
@@ -124,8 +124,8 @@ fn a_wait_ends_at_its_deadline_and_says_why() {
     time.advance(secs(30));
     let error = waiter.result().unwrap_err().to_string();
     assert_eq!(error, "talks: waited 30.0s for the socket \"a\", which is in use; 0 were ahead");
-    assert!(matches!(sockets.try_get("a"), Err(WsError::WaitTimedOut { .. })));
-    assert!(matches!(sockets.get("b"), Err(WsError::Unknown { .. })));
+    assert!(matches!(sockets.try_get("a"), Err(WebSocketError::WaitTimedOut { .. })));
+    assert!(matches!(sockets.get("b"), Err(WebSocketError::Unknown { .. })));
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn at_the_limit_one_more_is_refused_or_evicts_the_least_recently_used_idle_one()
     assert_eq!(sockets.ids().iter().map(|id| &**id).collect::<Vec<_>>(), ["a", "c"]);
     let _held = [sockets.get("a").unwrap(), sockets.get("c").unwrap()];
     let error = sockets.connect("d", peers.url()).unwrap_err();
-    assert!(matches!(error, WsError::Full { max: 2, in_use: 2, .. }), "{error}");
+    assert!(matches!(error, WebSocketError::Full { max: 2, in_use: 2, .. }), "{error}");
     assert_eq!(sockets.stats().closed(CloseReason::Evicted), 1);
 }
 
@@ -158,7 +158,7 @@ fn an_id_twice_is_refused_or_replaces() {
     let peers = Peers::echo();
     let sockets = registry(WebSocketConfig::default());
     sockets.connect("a", peers.url()).unwrap();
-    assert!(matches!(sockets.connect("a", peers.url()), Err(WsError::Duplicate { .. })));
+    assert!(matches!(sockets.connect("a", peers.url()), Err(WebSocketError::Duplicate { .. })));
 
     let sockets = registry(WebSocketConfig::default().replace(true));
     sockets.connect("a", peers.url()).unwrap();
@@ -221,8 +221,8 @@ fn closing_waits_no_longer_than_its_limit_for_a_peer_that_does_not_answer() {
     let took = began.elapsed();
     assert!((millis(50)..secs(5)).contains(&took), "{took:?}");
     assert_eq!(sockets.stats().closed(CloseReason::RegistryClosed), 20);
-    assert!(matches!(sockets.connect("a", peers.url()), Err(WsError::Closed { .. })));
-    assert!(matches!(sockets.get("1"), Err(WsError::Closed { .. })));
+    assert!(matches!(sockets.connect("a", peers.url()), Err(WebSocketError::Closed { .. })));
+    assert!(matches!(sockets.get("1"), Err(WebSocketError::Closed { .. })));
 }
 
 #[test]
@@ -262,7 +262,9 @@ fn what_a_slow_peer_does_not_take_waits_within_bounds_and_goes_later() {
     for _ in 0..60 {
         let done = sockets.broadcast(&*message).unwrap();
         sent += done.sent;
-        assert!(done.failed.iter().all(|(_, error)| matches!(error, WsError::WriteBufferFull)));
+        assert!(
+            done.failed.iter().all(|(_, error)| matches!(error, WebSocketError::WriteBufferFull))
+        );
     }
     assert!((20..40).contains(&sent), "{sent} of 1 MiB were taken");
     go.send(()).unwrap();
@@ -338,7 +340,7 @@ fn many_threads_share_many_sockets_and_the_books_hold() {
                     match (thread + turn) % 7 {
                         0 => drop(sockets.connect(&id, &*url)),
                         1 => drop(sockets.remove(&id)),
-                        2 => drop(sockets.check()),
+                        2 => drop(sockets.check_all()),
                         3 => drop(sockets.broadcast("x")),
                         _ => drop(sockets.get_timeout(&id, millis(20)).map(|mut lease| {
                             let _ = lease.send("y");

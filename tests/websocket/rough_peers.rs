@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::sync::{Mutex, mpsc};
 
-use llm_pool::websocket::{CloseReason, Message, WebSocketConfig, WsError};
+use llm_pool::websocket::{CloseReason, Message, WebSocketConfig, WebSocketError};
 use tungstenite::WebSocket;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::protocol::frame::{CloseFrame, Frame};
@@ -19,7 +19,7 @@ fn meet(
     config: WebSocketConfig,
     held: bool,
     rough: impl Fn(&mut WebSocket<TcpStream>) + Send + Sync + 'static,
-) -> (Option<WsError>, CloseReason, Option<(u16, String)>) {
+) -> (Option<WebSocketError>, CloseReason, Option<(u16, String)>) {
     let (tell, told) = mpsc::channel();
     let tell = Mutex::new(tell);
     let peers = Peers::playing(move |socket| {
@@ -39,7 +39,7 @@ fn meet(
                 Err(error) => break error,
             }
         });
-        assert!(error.as_ref().is_some_and(WsError::ends_socket));
+        assert!(error.as_ref().is_some_and(WebSocketError::ends_socket));
         assert!(lease.send("more").is_err());
     }
     eventually(|| {

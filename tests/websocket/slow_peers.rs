@@ -6,7 +6,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use llm_pool::websocket::{Message, WebSocketConfig, WsError};
+use llm_pool::websocket::{Message, WebSocketConfig, WebSocketError};
 
 use crate::bad_input::{tls_echo, tls_peers, trusting};
 use crate::peers::{Peers, echo, read_to_the_end, registry};
@@ -108,7 +108,8 @@ fn who_does_not_wait_is_not_held_by_a_peer_that_sends_fragments_without_end() {
     thread::sleep(millis(50));
     let task = spawn(move || {
         let none = socket.try_receive().unwrap().is_none();
-        let late = matches!(socket.receive(millis(50)), Err(WsError::ReceiveTimedOut { .. }));
+        let late =
+            matches!(socket.receive(millis(50)), Err(WebSocketError::ReceiveTimedOut { .. }));
         (none, late)
     });
     assert_eq!(task.result(), (true, true));

@@ -48,9 +48,9 @@ fn few(table: &mut Table) -> Outcome<()> {
         }
         gets.push(millis(began));
         // The first finds peers that just started.
-        sockets.check();
+        sockets.check_all();
         let began = Instant::now();
-        let report = sockets.check();
+        let report = sockets.check_all();
         checks.push(millis(began));
         if report.answered != FEW {
             return Err(format!("{report:?}").into());

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use llm_pool::agent::{AgentConfig, AgentManager, Proxy, RootCerts};
 use llm_pool::{Pool, PoolConfig};
+use rustix::time::{ClockId, clock_gettime};
 use ureq::tls::{Certificate, TlsConfig};
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -127,7 +128,7 @@ fn measure(ask: &Ask, in_flight: usize, time: Duration) -> Outcome<String> {
         })
         .collect::<Result<_, _>>()?;
     ready.wait();
-    let (began, cpu) = (Instant::now(), cpu_ticks()?);
+    let (began, cpu) = (Instant::now(), cpu_seconds());
     thread::sleep(time);
     over.store(true, Ordering::Relaxed);
     let mut took = Vec::new();
@@ -135,8 +136,7 @@ fn measure(ask: &Ask, in_flight: usize, time: Duration) -> Outcome<String> {
         took.extend(thread.join().map_err(|_| "a thread panicked")??);
     }
     let seconds = began.elapsed().as_secs_f64();
-    // A tick is a hundredth of a second wherever Linux runs.
-    let cpu = (cpu_ticks()? - cpu) / 100.0;
+    let cpu = cpu_seconds() - cpu;
     took.sort_unstable();
     let at = |share: f64| took.get((took.len() as f64 * share) as usize).copied().unwrap_or(0);
     let (requests, p50, p99) = (took.len(), at(0.5), at(0.99));
@@ -146,13 +146,10 @@ fn measure(ask: &Ask, in_flight: usize, time: Duration) -> Outcome<String> {
     ))
 }
 
-/// Of this process, by user and system.
-fn cpu_ticks() -> Outcome<f64> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let after_name = stat.rsplit_once(") ").ok_or("an odd /proc/self/stat")?.1;
-    let fields: Vec<&str> = after_name.split(' ').collect();
-    let [user, system] = [fields.get(11), fields.get(12)].map(|field| field.unwrap_or(&""));
-    Ok(user.parse::<f64>()? + system.parse::<f64>()?)
+/// The processor time of this process so far, in seconds, of all threads there were.
+fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// The most memory this process held, in kilobytes.

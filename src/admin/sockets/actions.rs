@@ -95,7 +95,7 @@ impl Registry {
         let (under_way, sockets) = (UnderWay(self.checking.clone()), self.sockets.clone());
         let named = thread::Builder::new().name("llm-pool-admin-check".into());
         let check = move || {
-            let report = sockets.check();
+            let report = sockets.check_all();
             drop(under_way);
             // Who asked may have gone.
             let _ = tell.send(report);

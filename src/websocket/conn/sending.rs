@@ -6,7 +6,7 @@ use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::{Bytes, Error, Message as Wire};
 
-use super::super::error::{CloseReason, WsError};
+use super::super::error::{CloseReason, WebSocketError};
 use super::{Conn, Ping, SLICE, would_block};
 use crate::clock::Time;
 
@@ -36,7 +36,7 @@ impl Conn {
     /// Sends a message, and waits until it has gone to the system. What comes meanwhile is kept, so
     /// that a peer that sends before it reads holds nothing up. One that takes too little
     /// within `write_timeout` ends the connection.
-    pub(in super::super) fn send(&mut self, message: Wire) -> Result<(), WsError> {
+    pub(in super::super) fn send(&mut self, message: Wire) -> Result<(), WebSocketError> {
         self.queue(message)?;
         while self.unsent.is_some() && self.ending.is_none() {
             self.ws.get_mut().wait_to_write(Instant::now().checked_add(SLICE));
@@ -50,13 +50,13 @@ impl Conn {
     }
 
     /// Sends as much of a message as goes at once.
-    pub(in super::super) fn queue(&mut self, message: Wire) -> Result<(), WsError> {
+    pub(in super::super) fn queue(&mut self, message: Wire) -> Result<(), WebSocketError> {
         if self.ending.is_some() {
             return Err(self.ended());
         }
         let (size, max) = (message.len(), self.limits.write_buffer);
         if size > max {
-            return Err(WsError::TooLarge { size, max });
+            return Err(WebSocketError::TooLarge { size, max });
         }
         let written = self.ws.get_ref().written();
         if self.unsent.is_none() {
@@ -64,7 +64,7 @@ impl Conn {
         }
         let waits = usize::try_from(self.handed.saturating_sub(written)).unwrap_or(usize::MAX);
         if waits > 0 && waits.saturating_add(size) > max {
-            return Err(WsError::WriteBufferFull);
+            return Err(WebSocketError::WriteBufferFull);
         }
         self.ws.get_mut().wait_until(None);
         for frame in in_frames(message, self.limits.max_frame) {
