@@ -35,7 +35,8 @@ impl Shared {
         let left = books.of(id, serial).map(Entry::take_outbox).unwrap_or_default();
         drop(books);
         let mut away = Away { shared: self, id, by, serial, conn: Some(conn) };
-        let Some(conn) = &mut away.conn else { unreachable!("it is there until the drop") };
+        // It is there until the drop.
+        let Some(conn) = &mut away.conn else { return Err(or_else(&mut self.books.lock())) };
         // Broadcast while somebody was about to take it, who then did not.
         for message in left {
             let _ = conn.queue(message);
