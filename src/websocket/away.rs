@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::thread;
 
-use super::books::{Books, Entry};
+use super::books::Books;
 use super::conn::Conn;
 use super::error::CloseReason;
 use super::shared::Shared;
@@ -32,7 +32,7 @@ impl Shared {
     ) -> Result<R, E> {
         let mut books = self.books.lock();
         let Some((conn, serial)) = books.take_idle(id) else { return Err(or_else(&mut books)) };
-        let left = books.of(id, serial).map(Entry::take_outbox).unwrap_or_default();
+        let left = books.take_outbox(id, serial, &conn);
         drop(books);
         let mut away = Away { shared: self, id, by, serial, conn: Some(conn) };
         // It is there until the drop.

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Condvar;
+use tungstenite::Message as Wire;
 
 use super::config::WhenFull;
 use super::conn::Conn;
 use super::error::{CloseReason, Ending};
 use super::going::Closing;
+use super::outbox::Outbox;
 use super::request::ConnectRequest;
 use crate::Histogram;
 use crate::clock::Time;
@@ -55,9 +57,8 @@ pub(super) struct Entry {
     short_lived: u32,
     /// How to open it again.
     pub(super) request: Option<Arc<ConnectRequest>>,
-    /// Of broadcasts, while a holder has it; and the bytes of these.
-    pub(super) outbox: Vec<tungstenite::Message>,
-    pub(super) outbox_bytes: usize,
+    /// What is broadcast while the connection is out.
+    pub(super) outbox: Outbox,
 }
 
 /// Where a connection is: in exactly one place.
@@ -146,6 +147,12 @@ impl Books {
     /// The entry of this socket, unless it was removed or replaced.
     pub(super) fn of(&mut self, id: &str, serial: u64) -> Option<&mut Entry> {
         self.entries.get_mut(id).filter(|entry| entry.serial == serial)
+    }
+
+    /// What was broadcast while this socket's connection was out, which is to go to it.
+    pub(super) fn take_outbox(&mut self, id: &str, serial: u64, conn: &Conn) -> Vec<Wire> {
+        let entry = self.of(id, serial);
+        entry.map(|entry| entry.outbox.take(conn.unsent_bytes())).unwrap_or_default()
     }
 
     /// Takes an id out, and wakes all who wait for it.
@@ -326,15 +333,8 @@ impl Entry {
             opened_at: now,
             short_lived: 0,
             request: None,
-            outbox: Vec::new(),
-            outbox_bytes: 0,
+            outbox: Outbox::default(),
         }
-    }
-
-    /// What was broadcast while it was out, in order.
-    pub(super) fn take_outbox(&mut self) -> Vec<tungstenite::Message> {
-        self.outbox_bytes = 0;
-        std::mem::take(&mut self.outbox)
     }
 
     /// A connection was opened.
@@ -346,7 +346,7 @@ impl Entry {
     /// The connection was lost, and all that was to go out through it. Says how often in a row one
     /// did not last for `enough` before.
     pub(super) fn lost(&mut self, enough: Duration, now: Time) -> u32 {
-        self.take_outbox();
+        self.outbox = Outbox::default();
         if now.since(self.opened_at) >= enough {
             self.short_lived = 0;
         }

@@ -51,7 +51,8 @@ pub struct WebSocketConfig {
     /// Bytes a frame may have. A larger message goes out in several. The buffer of a socket keeps the
     /// size of the largest frame that came. Default 4 MiB.
     pub max_frame_size: usize,
-    /// Bytes that may wait to be sent to one peer; a message must fit. Default 16 MiB.
+    /// Bytes that may wait to be sent to one peer, broadcasts for a socket in use included; a message must
+    /// fit. Default 16 MiB.
     pub write_buffer_size: usize,
     /// Bytes that are read at one time, held by every socket; from 512 to 16 MiB. Default 4 KiB.
     pub read_buffer_size: usize,

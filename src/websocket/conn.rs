@@ -23,6 +23,8 @@ use super::{SocketState, allowance::Allowance};
 use crate::Clock;
 use crate::clock::Time;
 
+pub(super) use sending::to_send;
+
 /// See the page of the module.
 pub(super) struct Conn {
     ws: WebSocket<Stream>,

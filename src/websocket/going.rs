@@ -51,11 +51,11 @@ impl Shared {
                 drop(books);
                 return self.lose(id, conn, serial, by);
             }
-            let outbox = entry.take_outbox();
+            let outbox = entry.outbox.take(conn.unsent_bytes());
             if !outbox.is_empty() {
                 drop(books);
                 for message in outbox {
-                    // A peer that is too slow for it has missed it, as one that was idle would have.
+                    // There is room for it, unless the connection has ended.
                     let _ = conn.queue(message);
                 }
                 continue;

@@ -103,10 +103,9 @@ impl SocketLease {
 
     /// The connection, once what was broadcast meanwhile has been sent.
     fn conn(&mut self) -> Result<&mut Conn, WebSocketError> {
-        let outbox = self.shared.take_outbox(&self.id, self.serial);
         let none = || WebSocketError::Ended(Ending::bare(CloseReason::Lost));
         let conn = self.conn.as_mut().ok_or_else(none)?;
-        for message in outbox {
+        for message in self.shared.take_outbox(&self.id, self.serial, conn) {
             let _ = conn.queue(message);
         }
         Ok(conn)

@@ -82,6 +82,7 @@ mod going;
 mod lease;
 mod message;
 mod observer;
+mod outbox;
 mod reopen;
 mod request;
 mod shared;
@@ -143,8 +144,8 @@ impl Drop for CloseOnDrop {
 pub struct Broadcast {
     /// Sockets that were sent it.
     pub sent: usize,
-    /// Sockets in use: it goes out with the holder's next use, or when it is put back, unless the
-    /// socket ends before or its peer is by then too slow for it.
+    /// Sockets that another had, be it the background for a moment: it goes out with the holder's
+    /// next use, or when the socket is put back, unless that ends before.
     pub queued: usize,
     /// Sockets that did not get it, with why.
     pub failed: Vec<(Arc<str>, WebSocketError)>,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::away::By;
-use super::books::{Books, Entry, Found, NoRoom, Ticket};
+use super::books::{Books, Found, NoRoom, Ticket};
 use super::config::{Reconnect, WebSocketConfig, WhenFull};
 use super::conn::Conn;
 use super::error::{CloseReason, Ending, WebSocketError};
@@ -136,8 +136,13 @@ impl Shared {
     }
 
     /// What was broadcast while the socket was out.
-    pub(super) fn take_outbox(&self, id: &str, serial: u64) -> Vec<tungstenite::Message> {
-        self.books.lock().of(id, serial).map(Entry::take_outbox).unwrap_or_default()
+    pub(super) fn take_outbox(
+        &self,
+        id: &str,
+        serial: u64,
+        conn: &Conn,
+    ) -> Vec<tungstenite::Message> {
+        self.books.lock().take_outbox(id, serial, conn)
     }
 
     // ---- Telling ----

@@ -60,13 +60,7 @@ impl Shared {
             let registry = self.config.name.clone();
             return Err(WebSocketError::NotOpen { registry, id: id.clone() });
         }
-        let bytes = entry.outbox_bytes.saturating_add(wire.len());
-        if bytes > self.config.write_buffer_size || entry.outbox.len() >= MOST_LEFT {
-            return Err(WebSocketError::WriteBufferFull);
-        }
-        entry.outbox_bytes = bytes;
-        entry.outbox.push(wire.clone());
-        Ok(true)
+        entry.outbox.leave(wire.clone(), &self.config).map(|()| true)
     }
 
     pub(super) fn stats(&self) -> SocketStats {
@@ -99,6 +93,3 @@ impl Shared {
         stats
     }
 }
-
-/// Messages of broadcasts that wait for the holder of one socket.
-const MOST_LEFT: usize = 1024;

@@ -7,6 +7,7 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::{Bytes, Error, Message as Wire};
 
 use super::super::error::{CloseReason, WebSocketError};
+use super::super::outbox::fits;
 use super::{Conn, Ping, SLICE, would_block};
 use crate::clock::Time;
 
@@ -31,6 +32,12 @@ impl Unsent {
 
 /// The longest header of a frame (RFC 6455, section 5.2).
 const OF_A_FRAME: usize = 14;
+
+/// What it takes at most to send a message of this size in frames of at most `max`.
+pub(in super::super) fn to_send(size: usize, max: usize) -> usize {
+    let frames = size.div_ceil(max.max(1)).max(1);
+    size.saturating_add(frames.saturating_mul(OF_A_FRAME))
+}
 
 impl Conn {
     /// Sends a message, and waits until it has gone to the system. What comes meanwhile is kept, so
@@ -58,18 +65,15 @@ impl Conn {
         if size > max {
             return Err(WebSocketError::TooLarge { size, max });
         }
-        let written = self.ws.get_ref().written();
-        if self.unsent.is_none() {
-            self.handed = written;
-        }
-        let waits = usize::try_from(self.handed.saturating_sub(written)).unwrap_or(usize::MAX);
-        if waits > 0 && waits.saturating_add(size) > max {
+        let waits = self.unsent_bytes();
+        if !fits(waits, size, max) {
             return Err(WebSocketError::WriteBufferFull);
         }
+        let waits = waits.saturating_add(to_send(size, self.limits.max_frame));
+        let written = self.ws.get_ref().written();
+        self.handed = written.saturating_add(u64::try_from(waits).unwrap_or(u64::MAX));
         self.ws.get_mut().wait_until(None);
         for frame in in_frames(message, self.limits.max_frame) {
-            let bytes = frame.len().saturating_add(OF_A_FRAME);
-            self.handed = self.handed.saturating_add(u64::try_from(bytes).unwrap_or(0));
             match self.ws.write(frame) {
                 Ok(()) => {}
                 Err(error) if would_block(&error) => self.note_unsent(),
@@ -82,6 +86,15 @@ impl Conn {
         self.traffic.sent(size);
         self.flush();
         if self.ending.is_some() { Err(self.ended()) } else { Ok(()) }
+    }
+
+    /// What waits to be sent, pings and pongs apart.
+    pub(in super::super) fn unsent_bytes(&self) -> usize {
+        if self.unsent.is_none() {
+            return 0;
+        }
+        let waits = self.handed.saturating_sub(self.ws.get_ref().written());
+        usize::try_from(waits).unwrap_or(usize::MAX)
     }
 
     /// Sends what waits, without waiting, and ends the connection if nothing went for too long.
