@@ -5,11 +5,12 @@
 //! [`TICK`] old and costs one load; it stamps what every get and put-back stamps, where seconds
 //! and minutes are what counts.
 //!
-//! The coarse reading is kept by a ticker thread that starts with the first reader and ends by
-//! itself once nobody has read for a second, so an idle process has no ticker and no wake-ups.
-//! Without a ticker the coarse reading is the exact one.
+//! The coarse reading is kept by a ticker thread, which wakes a hundred times a second: that pays
+//! where the time is read very often. So it starts once there are some 100 000 readings a second, and
+//! looks each second whether there still are. Without it the coarse reading is the exact one, and a
+//! process that is idle, or waits for its server as most do, has no ticker and no wake-ups.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -89,7 +90,7 @@ impl Clock {
         }
     }
 
-    /// A time at most about [`TICK`] before now, nearly for free.
+    /// A time at most about [`TICK`] before now, nearly for free where it is read often.
     pub(crate) fn coarse(&self) -> Time {
         match &self.0 {
             Source::System => ticker::time(),
@@ -190,36 +191,55 @@ fn nanos(duration: Duration) -> u64 {
 const TICK: Duration = Duration::from_millis(10);
 
 mod ticker {
+    use std::sync::atomic::AtomicU32;
+
     use parking_lot::Mutex;
 
     use super::*;
 
-    /// The last tick; 0 while no ticker runs.
+    /// The last tick; 0 while readers are to take the exact time and be counted.
     static LAST: AtomicU64 = AtomicU64::new(0);
-    /// Set by readers, cleared by the ticker, so that it learns whether it is needed.
-    static WANTED: AtomicBool = AtomicBool::new(false);
+    /// Exact readings since a moment, which is at most about a tick ago while there are some.
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    static SINCE: AtomicU64 = AtomicU64::new(0);
     /// Held to start or end the ticker, never to read. True while one runs.
     static RUNNING: Mutex<bool> = Mutex::new(false);
-    /// Ticks without a reader after which the ticker ends.
-    const QUIET_TICKS: u32 = 100;
+    /// Exact readings in the time of a tick that cost about half of what the ticker's waking does.
+    const ENOUGH: u32 = 1000;
+    /// Ticks between two looks at whether there are still as many.
+    const TICKS: u32 = 100;
+    /// A look takes that part of a tick.
+    const PART: u32 = 10;
 
-    // Relaxed throughout: a reading guards no other memory, and an older tick is still a tick.
+    // Relaxed throughout: a reading guards no other memory, an older tick is still a tick, and a
+    // count that is a little off starts the ticker a little sooner or later.
     #[inline]
     pub(super) fn time() -> Time {
-        let last = LAST.load(Ordering::Relaxed);
-        if last == 0 {
-            return start();
+        match LAST.load(Ordering::Relaxed) {
+            0 => exact(),
+            last => Time(last),
         }
-        // Read first: a store on every get would bounce the line between cores.
-        if !WANTED.load(Ordering::Relaxed) {
-            WANTED.store(true, Ordering::Relaxed);
-        }
-        Time(last)
     }
 
     #[cold]
-    fn start() -> Time {
+    fn exact() -> Time {
         let now = Time::of_system();
+        if now.since(Time(SINCE.load(Ordering::Relaxed))) >= TICK {
+            count_from(now);
+        }
+        // Exactly once, so that a ticker is not tried for by many, or again and again.
+        if COUNT.fetch_add(1, Ordering::Relaxed) == ENOUGH {
+            start(now);
+        }
+        now
+    }
+
+    fn count_from(now: Time) {
+        SINCE.store(now.0, Ordering::Relaxed);
+        COUNT.store(0, Ordering::Relaxed);
+    }
+
+    fn start(now: Time) {
         let mut running = RUNNING.lock();
         if !*running {
             let spawned = thread::Builder::new()
@@ -232,22 +252,29 @@ mod ticker {
                 LAST.store(now.0, Ordering::Relaxed);
             }
         }
-        now
     }
 
     fn tick() {
-        let mut quiet = 0;
-        loop {
-            thread::sleep(TICK);
-            quiet = if WANTED.swap(false, Ordering::Relaxed) { 0 } else { quiet + 1 };
-            if quiet >= QUIET_TICKS {
-                let mut running = RUNNING.lock();
-                LAST.store(0, Ordering::Relaxed);
-                *running = false;
-                return;
+        while {
+            for _ in 0..TICKS {
+                thread::sleep(TICK);
+                LAST.store(Time::of_system().0, Ordering::Relaxed);
             }
+            is_worth_it()
+        } {}
+    }
+
+    /// Whether as many read as pays for the ticker. Says no once, and then it has ended.
+    fn is_worth_it() -> bool {
+        count_from(Time::of_system());
+        LAST.store(0, Ordering::Relaxed);
+        thread::sleep(TICK / PART);
+        let mut running = RUNNING.lock();
+        *running = COUNT.load(Ordering::Relaxed) >= ENOUGH / PART;
+        if *running {
             LAST.store(Time::of_system().0, Ordering::Relaxed);
         }
+        *running
     }
 }
 

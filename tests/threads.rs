@@ -31,8 +31,9 @@ fn the_threads_of_the_library_end_after_the_last_pool() {
         let pools = [start(config("one", 2), &script), start(config("two", 2), &script)];
         let lease = pools[0].get().unwrap();
         eventually(|| runs("llm-pool-maintenance"));
+        assert!(!runs("llm-pool-ticker"), "round {round}: it would not pay");
         eventually(|| {
-            drop(pools[1].get().unwrap());
+            (0..10_000).for_each(|_| drop(pools[1].get().unwrap()));
             runs("llm-pool-ticker")
         });
         eventually(|| !runs("llm-pool-worker"));

@@ -168,7 +168,7 @@
 //! | thread | what it does |
 //! |---|---|
 //! | `llm-pool-maintenance` | one in a process: expires, refills, finds what is due, of all pools |
-//! | `llm-pool-ticker` | one in a process: keeps the coarse time; ends when nobody has asked for a second |
+//! | `llm-pool-ticker` | one in a process: keeps the coarse time while it is read some 100 000 times a second |
 //! | `llm-pool-worker` | makes items, and drops those for which no caller shall wait; ends with that |
 //! | `llm-pool-checker` | checks items, at most eight at one time in a process; ends with that |
 //! | `llm-pool-dns` | asks where a host is, one a look-up |
