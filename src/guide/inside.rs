@@ -84,8 +84,9 @@
 //!
 //! # Where the time of a get goes
 //!
-//! With an idle item: a coarse time, which is one load (and a reading of the clock where gets are few); the lock; the last of the stack; the lock's
-//! release. No call into the system and no channel. A put-back is the same the other way round.
+//! With an idle item: a coarse time, which is one load, or a reading of the clock where gets are few; the
+//! lock; the last of the stack; the lock's release. No call into the system and no channel. A put-back is
+//! the same the other way round.
 //! Both together, on a virtual machine with 2 cores:
 //!
 //! | | | r2d2 0.8 |

@@ -25,21 +25,15 @@
 //!
 //! What to make of it:
 //!
-//! - **Answered at once**, a call by a pooled agent costs half the processor time of the next best or
-//!   less, and with 16 and more in flight a ninth of that of an agent shared: that one starts a thread
-//!   for each request, to look up the host within the time limit, and threads meet in its pool of
-//!   connections.
+//! - **Answered at once**, a call by a pooled agent costs a third to two thirds of the processor time of
+//!   the next best, and with 16 and more in flight an eighth or less of that of an agent shared: that one
+//!   starts a thread for each request, to look up the host within the time limit, and threads meet in its
+//!   pool of connections.
 //! - **After 100 ms** all that open as many connections as there are requests are equal in requests, as
-//!   they must be; the processor time is what is left to save. A limit of 30 with 500 in flight is the
-//!   [case of the other page](super::load): most of the time is spent in line.
-//! - **Where this pool is not first**: with 1 and 16 requests in flight that take 100 ms, `reqwest` needs
-//!   less processor time. While a pool is in use, one thread of the process reads the time a hundred
-//!   times a second, so that no get has to. Measured by thread, with one request in flight, that is 5.1 ms
-//!   a second, half a per cent of a core, and 1.5 ms all the rest of this client; `reqwest` takes 2.6 ms in
-//!   all. It shows where only 10 or 160 requests a second share it, and ends when nobody asks for a
-//!   second.
+//!   they must be; the processor time is what is left to save, and `reqwest` is the next. A limit of 30
+//!   with 500 in flight is the [case of the other page](super::load): most of the time is spent in line.
 //! - **99 % with 500 in flight, answered at once**, is where threads are no better than tasks: 500 of them
-//!   take turns on two cores, and who is not running waits for its turn, while the others get three to
-//!   four times as many answers. No server of models answers at once.
+//!   take turns on two cores, and who is not running waits for its turn, while all together they get three
+//!   times as many answers and more. No server of models answers at once.
 //! - **Memory** is threads' stacks and connections: some 80 kB for each thread with its agent and its
 //!   connection, 140 kB over HTTPS.

@@ -41,6 +41,7 @@ pub(super) struct Books {
     pub(super) reconnects_failed: u64,
     pub(super) closed_by: [u64; CloseReason::ALL.len()],
     pub(super) round_trips: Histogram,
+    /// Numbers sockets, places in queues, and uses, in the order in which they came.
     last_number: u64,
 }
 
@@ -51,7 +52,8 @@ pub(super) struct Entry {
     pub(super) place: Place,
     /// Who waits, the first in front.
     waiters: VecDeque<Waiter>,
-    pub(super) last_used: Time,
+    last_used: Time,
+    last_use: u64,
     /// When it was last opened, and how often before it did not last.
     opened_at: Time,
     short_lived: u32,
@@ -107,7 +109,7 @@ pub(super) struct LetGo {
 }
 
 impl Books {
-    fn number(&mut self) -> u64 {
+    pub(super) fn number(&mut self) -> u64 {
         self.last_number = self.last_number.wrapping_add(1);
         self.last_number
     }
@@ -136,7 +138,7 @@ impl Books {
                 return Err(NoRoom::Full);
             }
             let idle = self.entries.iter().filter(|(_, entry)| entry.is_free());
-            let oldest = idle.min_by_key(|(_, entry)| entry.last_used).map(|(id, _)| id.clone());
+            let oldest = idle.min_by_key(|(_, entry)| entry.last_use).map(|(id, _)| id.clone());
             let oldest = oldest.ok_or(NoRoom::Full)?;
             let_go = self.remove(&oldest, CloseReason::Evicted);
         }
@@ -330,6 +332,7 @@ impl Entry {
             place: Place::Opening,
             waiters: VecDeque::new(),
             last_used: now,
+            last_use: serial,
             opened_at: now,
             short_lived: 0,
             request: None,
@@ -366,6 +369,11 @@ impl Entry {
         let waiters = std::mem::take(&mut self.waiters);
         let was = std::mem::replace(self, Self { waiters, ..fresh });
         was.place
+    }
+
+    /// It was used, at a time and as this use of all.
+    pub(super) fn was_used(&mut self, now: Time, number: u64) {
+        (self.last_used, self.last_use) = (now, number);
     }
 
     /// Idle, and nobody waits.

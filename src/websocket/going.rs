@@ -42,6 +42,7 @@ impl Shared {
             let now = self.config.clock.coarse();
             let mut books = self.books.lock();
             books.count_pongs(&mut conn);
+            let number = books.number();
             let closed = books.closed;
             let Some(entry) = books.of(id, serial) else {
                 drop(books);
@@ -61,7 +62,7 @@ impl Shared {
                 continue;
             }
             if by != By::Background {
-                entry.last_used = now;
+                entry.was_used(now, number);
             }
             let is_restless = conn.is_restless();
             entry.settle(conn);

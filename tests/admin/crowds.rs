@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -33,33 +33,45 @@ fn ordinary(addr: SocketAddr) -> Duration {
 
 /// Threads that go on until they are told to stop.
 struct Crowd {
-    stop: Arc<AtomicBool>,
+    doing: Arc<Doing>,
     threads: Vec<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Doing {
+    stop: AtomicBool,
+    /// Readings of what the server said.
+    heard: AtomicUsize,
 }
 
 impl Crowd {
     /// Each with a connection of its own, again if that ends.
-    fn new(count: usize, addr: SocketAddr, each: fn(&TcpStream, &AtomicBool)) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
+    fn new(count: usize, addr: SocketAddr, each: fn(&TcpStream, &Doing)) -> Self {
+        let doing = Arc::new(Doing::default());
         let one = |_| {
-            let stop = stop.clone();
+            let doing = doing.clone();
             thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
+                while !doing.stop.load(Ordering::Relaxed) {
                     let Ok(stream) = TcpStream::connect(addr) else { continue };
                     stream.set_read_timeout(Some(millis(200))).unwrap();
                     stream.set_write_timeout(Some(millis(200))).unwrap();
-                    each(&stream, &stop);
+                    each(&stream, &doing);
                 }
             })
         };
         let threads = (0..count).map(one).collect();
-        Self { stop, threads }
+        Self { doing, threads }
+    }
+
+    /// Waits until it is in full swing.
+    fn swings(&self) {
+        eventually(|| self.doing.heard.load(Ordering::Relaxed) > 20 * self.threads.len());
     }
 }
 
 impl Drop for Crowd {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.doing.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -67,17 +79,17 @@ impl Drop for Crowd {
 }
 
 /// Asks again and again, some requests ahead, and takes all answers.
-fn pipeline(mut stream: &TcpStream, stop: &AtomicBool) {
+fn pipeline(mut stream: &TcpStream, doing: &Doing) {
     let many = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(16);
     let mut answers = vec![0; 64 << 10];
-    while !stop.load(Ordering::Relaxed) {
+    while !doing.stop.load(Ordering::Relaxed) {
         if stream.write_all(many.as_bytes()).is_err() {
             return;
         }
         match stream.read(&mut answers) {
-            Ok(1..) => {}
+            Ok(1..) => doing.heard.fetch_add(1, Ordering::Relaxed),
             _ => return,
-        }
+        };
     }
 }
 
@@ -85,7 +97,7 @@ fn pipeline(mut stream: &TcpStream, stop: &AtomicBool) {
 fn clients_that_never_pause_do_not_keep_another_one_out() {
     let server = serve(AdminConfig::default().max_connections(4));
     let crowd = Crowd::new(4, server.addr(), pipeline);
-    thread::sleep(millis(300));
+    crowd.swings();
     let took: Vec<_> = (0..5).map(|_| ordinary(server.addr())).collect();
     assert!(took.iter().all(|took| *took < secs(3)), "{took:?}");
     drop(crowd);
@@ -105,11 +117,13 @@ fn a_thousand_silent_connections_delay_another_one_by_their_moments() {
 #[test]
 fn a_crowd_that_comes_again_and_again_does_not_keep_it_from_stopping() {
     let server = serve(AdminConfig::default().max_connections(8));
-    let _crowd = Crowd::new(32, server.addr(), |mut stream, _| {
+    let crowd = Crowd::new(32, server.addr(), |mut stream, doing| {
         let _ = stream.write_all(b"GET /v1/pool/details HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        let _ = stream.read(&mut [0; 1000]);
+        if let Ok(1..) = stream.read(&mut [0; 1000]) {
+            doing.heard.fetch_add(1, Ordering::Relaxed);
+        }
     });
-    thread::sleep(millis(300));
+    crowd.swings();
     let began = Instant::now();
     server.stop();
     assert!(began.elapsed() < secs(5), "{:?}", began.elapsed());

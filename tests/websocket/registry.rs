@@ -156,6 +156,20 @@ fn at_the_limit_one_more_is_refused_or_evicts_the_least_recently_used_idle_one()
 }
 
 #[test]
+fn of_sockets_used_within_one_moment_the_first_used_is_evicted_first() {
+    let peers = Peers::echo();
+    let config = WebSocketConfig::default().max_connections(10).when_full(WhenFull::EvictIdle);
+    // A clock that stands still tells them not apart.
+    let sockets = registry(config.clock(ManualClock::new().clock()));
+    let connect = |id: usize| sockets.connect(&id.to_string(), peers.url()).unwrap();
+    (0..10).for_each(connect);
+    (0..5).for_each(|id| drop(sockets.get(&id.to_string()).unwrap()));
+    (10..15).for_each(connect);
+    let left: Vec<_> = sockets.ids().iter().map(|id| id.parse().unwrap()).collect();
+    assert!((0..5).chain(10..15).all(|id: usize| left.contains(&id)), "{left:?}");
+}
+
+#[test]
 fn an_id_twice_is_refused_or_replaces() {
     let peers = Peers::echo();
     let sockets = registry(WebSocketConfig::default());
