@@ -302,7 +302,8 @@ fn a_slow_peer_is_told_all_that_was_taken_for_it_whoever_has_its_socket() {
         });
         let taken = broadcast_each(&sockets, 60);
         let taken = taken.sent + taken.queued;
-        assert!((20..40).contains(&taken), "{taken} of 1 MiB were taken");
+        // If none went at once, as many as there is room for, with their frames.
+        assert!((19..40).contains(&taken), "{taken} of 1 MiB were taken");
         slow.reads_all(taken, || ());
         is_over.store(true, Ordering::SeqCst);
     });
@@ -322,7 +323,9 @@ impl SlowPeer {
         let ends = Mutex::new((wait, tell));
         let peers = Peers::playing(move |socket| {
             let (wait, tell) = &*ends.lock().unwrap();
-            wait.recv().unwrap();
+            if wait.recv().is_err() {
+                return;
+            }
             while let Ok(message) = socket.read() {
                 if tell.send(message.len()).is_err() {
                     return;
