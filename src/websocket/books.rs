@@ -137,8 +137,8 @@ impl Books {
             if when_full == WhenFull::Refuse {
                 return Err(NoRoom::Full);
             }
-            let idle = self.entries.iter().filter(|(_, entry)| entry.is_free());
-            let oldest = idle.min_by_key(|(_, entry)| entry.last_use).map(|(id, _)| id.clone());
+            let may_go = self.entries.iter().filter(|(_, entry)| entry.may_be_evicted());
+            let oldest = may_go.min_by_key(|(_, entry)| entry.last_use).map(|(id, _)| id.clone());
             let oldest = oldest.ok_or(NoRoom::Full)?;
             let_go = self.remove(&oldest, CloseReason::Evicted);
         }
@@ -222,7 +222,7 @@ impl Books {
             return replace;
         }
         let evicts = self.entries.len() >= max && when_full == WhenFull::EvictIdle;
-        evicts && self.entries.values().any(Entry::is_free)
+        evicts && self.entries.values().any(Entry::may_be_evicted)
     }
 
     /// Whether this caller is the next to have a socket that is away for moments.
@@ -377,8 +377,13 @@ impl Entry {
     }
 
     /// Idle, and nobody waits.
-    pub(super) fn is_free(&self) -> bool {
+    fn is_free(&self) -> bool {
         matches!(self.place, Place::Idle(_)) && self.waiters.is_empty()
+    }
+
+    /// The same, or it will be in a moment.
+    fn may_be_evicted(&self) -> bool {
+        matches!(self.place, Place::Idle(_) | Place::Attended) && self.waiters.is_empty()
     }
 
     fn is_first(&self, ticket: Option<&Ticket>) -> bool {

@@ -55,7 +55,9 @@ enum Found {
     /// Its pong is waited for.
     Awaits,
     Ended,
-    /// Somebody else has it.
+    /// Another looks after it, or broadcasts to it, for a moment: nothing was done with it.
+    Busy,
+    /// A holder has it, or there is none.
     Out,
 }
 
@@ -84,9 +86,15 @@ impl Shared {
         books.away = books.away.saturating_add(taken);
         drop(books);
 
-        let mut awaited = Vec::new();
-        self.attend_each(ids, check, |id, found| {
-            if found == Found::Awaits {
+        let (mut awaited, mut busy) = (Vec::new(), Vec::new());
+        self.attend_each(ids, check, |id, found| match found {
+            Found::Awaits => awaited.push(id),
+            Found::Busy => busy.push(id),
+            Found::Well | Found::Ended | Found::Out => {}
+        });
+        // Most of these are back by now.
+        self.attend_each(busy, check, |id, found| {
+            if matches!(found, Found::Awaits | Found::Busy) {
                 awaited.push(id);
             }
         });
@@ -109,28 +117,37 @@ impl Shared {
 
     /// Pings all that are idle and waits for their pongs.
     pub(super) fn check(&self) -> CheckReport {
-        let ids = self.books.lock().entries.keys().cloned().collect();
+        let mut unpinged: Vec<_> = self.books.lock().entries.keys().cloned().collect();
         let (mut report, mut awaited) = (CheckReport::default(), Vec::new());
-        self.attend_each(ids, true, |id, found| match found {
-            Found::Awaits => awaited.push(id),
-            Found::Ended => report.ended += 1,
-            Found::Out | Found::Well => report.left_alone += 1,
-        });
-        report.checked = awaited.len().saturating_add(report.ended);
         let mut pause = Duration::from_micros(100);
-        while !awaited.is_empty() {
-            thread::sleep(pause);
-            pause = pause.saturating_mul(2).min(LAST_LOOK);
+        loop {
             let mut still = Vec::new();
-            self.attend_each(awaited, false, |id, found| match found {
-                Found::Awaits => still.push(id),
+            self.attend_each(std::mem::take(&mut awaited), false, |id, found| match found {
+                Found::Awaits | Found::Busy => still.push(id),
                 Found::Well => report.answered += 1,
                 Found::Ended => report.ended += 1,
                 Found::Out => report.left_alone += 1,
             });
-            awaited = still;
+            let mut busy = Vec::new();
+            self.attend_each(unpinged, true, |id, found| match found {
+                Found::Awaits => {
+                    report.checked += 1;
+                    still.push(id);
+                }
+                Found::Ended => {
+                    report.checked += 1;
+                    report.ended += 1;
+                }
+                Found::Busy => busy.push(id),
+                Found::Out | Found::Well => report.left_alone += 1,
+            });
+            (awaited, unpinged) = (still, busy);
+            if awaited.is_empty() && unpinged.is_empty() {
+                return report;
+            }
+            thread::sleep(pause);
+            pause = pause.saturating_mul(2).min(LAST_LOOK);
         }
-        report
     }
 
     /// Reads and writes what can be without waiting, of those of the sockets that nobody has.
@@ -149,7 +166,7 @@ impl Shared {
                 }
             };
             let elsewhere = |books: &mut Books| match books.entries.get(&id).map(|it| &it.place) {
-                Some(Place::Attended) => Found::Awaits,
+                Some(Place::Attended) => Found::Busy,
                 // Another visit saw to it that the pong never came.
                 None | Some(Place::Lost(..)) if !ping => Found::Ended,
                 _ => Found::Out,

@@ -77,6 +77,18 @@ fn a_pass_pings_all_and_dead_peers_delay_no_other() {
 }
 
 #[test]
+fn a_pass_also_pings_those_that_the_background_has_for_a_moment() {
+    let peers = Peers::echo();
+    let sockets = registry(WebSocketConfig::default().read_interval(millis(1)));
+    (0..100).for_each(|n| sockets.connect(&n.to_string(), peers.url()).unwrap());
+    for pass in 1..=20 {
+        let report = sockets.check_all();
+        assert_eq!((report.checked, report.answered, report.ended), (100, 100, 0), "{report:?}");
+        assert_eq!(sockets.stats().round_trips.count(), pass * 100);
+    }
+}
+
+#[test]
 fn the_background_finds_dead_peers_and_answers_pings() {
     let dead = silent();
     // This one pings, and stays only while it is answered.

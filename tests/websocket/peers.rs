@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use llm_pool::agent::{AgentConfig, AgentManager, Proxy};
-use llm_pool::websocket::{WebSocketConfig, WebSockets};
+use llm_pool::websocket::{Broadcast, WebSocketConfig, WebSockets};
 use tungstenite::{Message, WebSocket};
 
 use crate::support::millis;
@@ -109,4 +109,10 @@ pub fn registry(mut config: WebSocketConfig) -> WebSockets {
     }
     let agents = AgentManager::new(AgentConfig::default().proxy(Proxy::Direct)).unwrap();
     WebSockets::with_agents(config, &agents).unwrap()
+}
+
+/// Sockets that were sent a broadcast, or are as soon as the background, which looks after each for a
+/// moment now and then, puts them back.
+pub fn taken(done: &Broadcast) -> usize {
+    done.sent + done.queued
 }

@@ -11,7 +11,7 @@ use llm_pool::websocket::{
 };
 use llm_pool::{ConfigError, ManualClock};
 
-use crate::peers::{Peers, read_to_the_end, registry};
+use crate::peers::{Peers, read_to_the_end, registry, taken};
 use crate::support::*;
 
 #[test]
@@ -300,8 +300,7 @@ fn a_slow_peer_is_told_all_that_was_taken_for_it_whoever_has_its_socket() {
                 sockets.clean_up();
             }
         });
-        let taken = broadcast_each(&sockets, 60);
-        let taken = taken.sent + taken.queued;
+        let taken = taken(&broadcast_each(&sockets, 60));
         // If none went at once, as many as there is room for, with their frames.
         assert!((19..40).contains(&taken), "{taken} of 1 MiB were taken");
         slow.reads_all(taken, || ());
