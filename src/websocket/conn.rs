@@ -29,6 +29,8 @@ pub(super) use sending::to_send;
 pub(super) struct Conn {
     ws: WebSocket<Stream>,
     state: SocketState,
+    /// What the server chose of what it was offered.
+    pub(super) subprotocol: Option<Box<str>>,
     /// Why it ends, once it does.
     ending: Option<Ending>,
     /// The peer broke the protocol: what it sends means nothing any more.
@@ -116,6 +118,7 @@ impl Conn {
         Box::new(Self {
             ws: WebSocket::from_raw_socket(stream, role, Some(bounds)),
             state: SocketState::Open,
+            subprotocol: None,
             ending: None,
             draining: false,
             kept: VecDeque::new(),

@@ -66,7 +66,11 @@ pub(super) fn open(
         let what = "the server uses an extension that was not asked for".to_owned();
         return Err(WebSocketError::Handshake { url: shown, what });
     }
-    Ok(Conn::new(stream, Role::Client, config, traffic))
+    let mut conn = Conn::new(stream, Role::Client, config, traffic);
+    // Tungstenite has seen to it that it is one of those offered.
+    let chosen = answer.headers().get("sec-websocket-protocol");
+    conn.subprotocol = chosen.and_then(|name| name.to_str().ok()).map(Into::into);
+    Ok(conn)
 }
 
 /// Shakes hands with a client that came. No extension is agreed to.

@@ -49,6 +49,12 @@ impl SocketLease {
         self.conn.as_ref().map_or(SocketState::Closed, |conn| conn.state())
     }
 
+    /// Which of the subprotocols that were [offered](super::ConnectRequest::subprotocol) the server chose.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.conn.as_ref()?.subprotocol.as_deref()
+    }
+
     /// Sends a message. Blocks until the system has it, for as long as the peer goes on reading; one
     /// that takes too little within `write_timeout` ends the socket. What comes meanwhile is kept for
     /// [`receive`](Self::receive), up to `max_kept`.

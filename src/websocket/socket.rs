@@ -54,6 +54,12 @@ impl Socket {
     pub fn state(&self) -> SocketState {
         self.conn.as_ref().map_or(SocketState::Closed, |conn| conn.state())
     }
+
+    /// Which of the subprotocols that were [offered](super::ConnectRequest::subprotocol) the server chose.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.conn.as_ref()?.subprotocol.as_deref()
+    }
 }
 
 impl Drop for Socket {

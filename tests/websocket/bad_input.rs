@@ -126,7 +126,7 @@ fn a_subprotocol_and_headers_are_sent_and_what_comes_with_the_handshake_is_not_l
         };
         assert_eq!(
             (value("authorization"), value("sec-websocket-protocol")),
-            ("yes".into(), "a".into())
+            ("yes".into(), "b, a".into())
         );
         assert!(!asked.to_lowercase().contains("sec-websocket-extensions"));
         let key = derive_accept_key(value("sec-websocket-key").as_bytes());
@@ -143,9 +143,12 @@ fn a_subprotocol_and_headers_are_sent_and_what_comes_with_the_handshake_is_not_l
         let _ = stream.read(&mut [0; 100]);
     });
     let sockets = registry(WebSocketConfig::default());
-    let request = ConnectRequest::new(url).header("Authorization", "yes").subprotocol("a");
-    sockets.connect("a", request).unwrap();
-    assert_eq!(sockets.get("a").unwrap().receive(LIMIT).unwrap(), "hello".into());
+    let request = ConnectRequest::new(url).header("Authorization", "yes");
+    sockets.connect("a", request.subprotocol("b").subprotocol("a")).unwrap();
+    let mut socket = sockets.get("a").unwrap();
+    assert_eq!(socket.subprotocol(), Some("a"), "of those that were offered");
+    assert_eq!(socket.receive(LIMIT).unwrap(), "hello".into());
+    drop(socket);
     sockets.remove("a").unwrap();
     server.result();
 }
