@@ -255,16 +255,18 @@ mod ticker {
     }
 
     fn tick() {
-        while {
+        loop {
             for _ in 0..TICKS {
                 thread::sleep(TICK);
                 LAST.store(Time::of_system().0, Ordering::Relaxed);
             }
-            is_worth_it()
-        } {}
+            if !is_worth_it() {
+                return;
+            }
+        }
     }
 
-    /// Whether as many read as pays for the ticker. Says no once, and then it has ended.
+    /// Whether as many read as pays for the ticker. Once it says no there is none any more.
     fn is_worth_it() -> bool {
         count_from(Time::of_system());
         LAST.store(0, Ordering::Relaxed);

@@ -26,6 +26,7 @@ mod server;
 mod share;
 mod sockets;
 mod tls;
+mod tls_sockets;
 mod watched;
 
 use std::process::ExitCode;
@@ -75,6 +76,9 @@ fn main() -> ExitCode {
             tls::client(which, url, pem).map(|()| ExitCode::SUCCESS)
         }
         ["--as-sockets", addr, count] => sockets::memory(addr, count).map(|()| ExitCode::SUCCESS),
+        ["--as-tls-sockets", port, pem] => {
+            tls_sockets::memory(port, pem).map(|()| ExitCode::SUCCESS)
+        }
         ["--as-keyed"] => keyed::memory().map(|()| ExitCode::SUCCESS),
         _ if words.iter().any(|word| matches!(*word, "-h" | "--help")) => {
             println!("{HELP}");

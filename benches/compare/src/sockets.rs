@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use llm_pool::websocket::{Side, Socket, WebSocketConfig, WebSockets};
 
-use crate::Outcome;
 use crate::report::{Figures, Table, median};
 use crate::tls::resident_bytes;
+use crate::{Outcome, tls_sockets};
 
 const ROUNDS: usize = 11;
 const FEW: usize = 100;
@@ -28,7 +28,7 @@ pub fn measure(table: &mut Table) -> Outcome<()> {
     table.at_most(figures(&what, format!("{:.1} kB", bytes / 1e3)), bytes / 1e3, 20.0, " kB");
     let what = format!("{sockets} sockets: get and put back");
     table.at_most(figures(&what, format!("{nanos:.0} ns")), nanos, 1000.0, " ns");
-    Ok(())
+    tls_sockets::measure(table)
 }
 
 fn few(table: &mut Table) -> Outcome<()> {
