@@ -102,10 +102,11 @@ impl Conn {
         config: &WebSocketConfig,
         traffic: &Arc<Traffic>,
     ) -> Box<Self> {
+        let messages = to_send(config.write_buffer_size, config.max_frame_size);
         let bounds = Bounds::default()
             .read_buffer_size(config.read_buffer_size)
             .write_buffer_size(0)
-            .max_write_buffer_size(config.write_buffer_size.saturating_add(RESERVE))
+            .max_write_buffer_size(messages.saturating_add(RESERVE))
             .max_message_size(Some(config.max_message_size))
             .max_frame_size(Some(config.max_frame_size));
         let limits = Limits {

@@ -6,6 +6,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use llm_pool::ManualClock;
 use llm_pool::websocket::{Message, WebSocketConfig, WebSocketError};
 
 use crate::bad_input::{tls_echo, tls_peers, trusting};
@@ -138,6 +139,18 @@ fn two_registries_exchange_messages_larger_than_a_frame_may_be() {
     }
     assert_eq!(theirs.stats().messages_sent, 2);
     accepting.result();
+}
+
+#[test]
+fn a_full_write_buffer_of_tiny_frames_costs_no_socket() {
+    let peers = Peers::playing(|_| thread::sleep(LIMIT));
+    let config = WebSocketConfig::default().max_frame_size(8).write_buffer_size(1 << 20);
+    let sockets = registry(config.clock(ManualClock::new().clock()));
+    sockets.connect("a", peers.url()).unwrap();
+    let message = "x".repeat(1 << 20);
+    let full = (0..20).find_map(|_| sockets.broadcast(&*message).unwrap().failed.pop());
+    assert!(matches!(full, Some((_, WebSocketError::WriteBufferFull))), "{full:?}");
+    assert!(sockets.contains("a"));
 }
 
 #[test]
