@@ -146,8 +146,8 @@
 //! # Precision
 //!
 //! Waits and deadlines go by the system's monotonic clock, exactly. What is stamped at every get and
-//! put back goes by a coarse one, so that holds and idle times are off by some 10 ms. No time can
-//! overflow: `Duration::MAX` is for ever. Zero is refused as a time-out in settings; none is no limit.
+//! put back goes, where there are very many of them, by a coarse one, so that holds and idle times may be
+//! off by some 10 ms. No time can overflow: `Duration::MAX` is for ever. Zero is refused as a time-out in settings; none is no limit.
 //!
 //! [`Timeout::Resolve`]: https://docs.rs/ureq/3.5/ureq/enum.Timeout.html#variant.Resolve
 //! [`Timeout::Connect`]: https://docs.rs/ureq/3.5/ureq/enum.Timeout.html#variant.Connect

@@ -6,6 +6,7 @@
 mod support;
 
 mod bad_input;
+mod broadcast;
 mod health;
 mod meetings;
 mod peers;

@@ -1,7 +1,7 @@
 //! What meets in the same moment: opening, closing, the background, observers.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use llm_pool::websocket::{
     WebSockets, WhenFull,
 };
 
-use crate::peers::{Peers, read_to_the_end, registry, taken};
+use crate::peers::{Peers, read_to_the_end, registry, taken, while_attended};
 use crate::support::*;
 
 /// Tells its close, once its connection is over.
@@ -46,18 +46,9 @@ fn a_connect_that_fails_costs_no_socket_that_works() {
 fn a_socket_that_the_background_has_for_a_moment_can_be_evicted() {
     let peers = Peers::echo();
     let config = WebSocketConfig::default().max_connections(1).when_full(WhenFull::EvictIdle);
-    let sockets = registry(config.read_interval(millis(1)));
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let began = Instant::now();
-            while !is_over.load(Ordering::SeqCst) && began.elapsed() < LIMIT {
-                sockets.clean_up();
-            }
-        });
-        let opened = (0..300).find_map(|n| sockets.connect(&n.to_string(), peers.url()).err());
-        is_over.store(true, Ordering::SeqCst);
-        assert!(opened.is_none(), "{opened:?}");
+    let sockets = registry(config);
+    while_attended(&sockets, || {
+        (0..300).for_each(|n| sockets.connect(&n.to_string(), peers.url()).unwrap());
     });
     assert_eq!(sockets.stats().closed(CloseReason::Evicted), 299);
 }

@@ -116,3 +116,25 @@ pub fn registry(mut config: WebSocketConfig) -> WebSockets {
 pub fn taken(done: &Broadcast) -> usize {
     done.sent + done.queued
 }
+
+/// Does `what` while another thread looks after the sockets without a pause, as the background does now
+/// and then: each is away for moments.
+pub fn while_attended(sockets: &WebSockets, what: impl FnOnce()) {
+    struct Over<'a>(&'a AtomicBool);
+    // A panic ends it as well.
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _over = Over(&is_over);
+        scope.spawn(|| {
+            while !is_over.load(Ordering::SeqCst) {
+                sockets.clean_up();
+            }
+        });
+        what();
+    });
+}
